@@ -1,0 +1,160 @@
+"""The server's app: puts the routes, the pages and the guards together.
+
+Owns the order in which a request passes them and the life of the batcher. Each part is in
+`serve/`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from doggo import __version__
+from doggo.core.errors import BundleError, DoggoError
+from doggo.serve.batcher import Batcher
+from doggo.serve.exposure import Exposure, ExposureGate, parse_public
+from doggo.serve.metrics import CountRequests, Metrics
+from doggo.serve.models import FixedBundle, Models, ModelSource
+from doggo.serve.pages import add_pages
+from doggo.serve.problems import ProblemError, problem_of
+from doggo.serve.routes import api_router
+from doggo.serve.run import run
+from doggo.serve.upload import Uploads
+from doggo.settings import Settings
+from doggo.vision.predictor import Predictor
+
+logger = logging.getLogger(__name__)
+
+_CLIENT_GONE = 499  # nobody reads it; the metrics show it
+
+
+def serve(
+    source: ModelSource,
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    say: Callable[[str], None],
+) -> None:
+    """Serve the page, the API and the metrics until SIGTERM or SIGINT.
+
+    Args:
+        source: which bundle to serve; a change of production is followed while serving.
+        say: told one line once photos can be sent.
+
+    Raises:
+        BundleError: one fixed bundle was asked for and cannot be used.
+        UsageError: the port is taken, or the settings for the outside do not fit together.
+    """
+    metrics = Metrics()
+    models = watch_models(source, metrics)
+    models.look()
+    if isinstance(source, FixedBundle) and models.refusal is not None:
+        raise BundleError(models.refusal.reason)
+    app = create_app(models, settings, metrics)
+
+    def ready(url: str) -> None:
+        serving = models.current
+        what = "no model yet" if serving is None else f"{serving.model.name} {serving.pair.name}"
+        say(f"doggo: serving {what} at {url}  (Ctrl-C stops)")
+
+    run(app, host=host, port=port, ready=ready)
+
+
+def watch_models(source: ModelSource, metrics: Metrics) -> Models:
+    """Return the models of `source`, telling `metrics` about every swap."""
+
+    def swapped(model: Predictor) -> None:
+        metrics.swaps.labels("ok").inc()
+        metrics.show_model(
+            name=model.model.name,
+            version=model.model.version,
+            sha256=model.model.sha256,
+            runtime=model.pair.name,
+        )
+
+    return Models(
+        source,
+        on_swap=swapped,
+        on_refusal=lambda _: metrics.swaps.labels("failed").inc(),
+    )
+
+
+def create_app(models: Models, settings: Settings, metrics: Metrics | None = None) -> FastAPI:
+    """Return the app that answers photos with `models`.
+
+    Raises:
+        UsageError: the settings for the outside do not fit together.
+    """
+    metrics = metrics or Metrics()
+    exposure = Exposure(
+        paths=parse_public(settings.public),
+        api_key=settings.api_key.get_secret_value() if settings.api_key else "",
+        per_minute=settings.public_per_minute,
+    )
+    batchers: list[Batcher] = []
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        batcher = Batcher(
+            lambda: models.current,
+            queue_size=settings.queue_size,
+            observe_batch=metrics.batch_size.observe,
+        )
+        metrics.watch_queue(lambda: batcher.depth)
+        batchers.append(batcher)
+        models.start()
+        yield
+        models.stop()
+        await batcher.close()
+
+    app = FastAPI(
+        title="doggo",
+        version=__version__,
+        description="Names the breed of the dog in a photo.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(
+        api_router(models=models, metrics=metrics, uploads=Uploads(), batcher=lambda: batchers[-1])
+    )
+    add_pages(app)
+    _tell_problems(app)
+    app.add_middleware(ExposureGate, exposure=exposure)
+    app.add_middleware(CountRequests, metrics=metrics)
+    return app
+
+
+def _tell_problems(app: FastAPI) -> None:
+    @app.exception_handler(DoggoError)
+    async def known(request: Request, error: DoggoError) -> Response:
+        problem = problem_of(error)
+        if problem.kind.slug == "internal":
+            logger.error("request_failed error=%s", error)
+        return problem.response()
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        slug = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "bad-request")
+        return ProblemError(slug, str(error.detail), headers=error.headers).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return ProblemError("bad-request", "a parameter is missing or malformed").response()
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=_CLIENT_GONE)
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        # Starlette raises it again after this answer, so the traceback reaches the log.
+        return ProblemError("internal", "the server could not answer; its log says why").response()

@@ -1,0 +1,84 @@
+"""The `doggo` command: parse, call, reply. Each command's work is elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from doggo import __version__
+from doggo.apps.cli import data, models, operate, predict, train
+from doggo.apps.cli.output import say
+from doggo.core.errors import DoggoError, GateError, UsageError
+
+
+class _Edge(TyperGroup):
+    """Translates our errors into one line and an exit code, for every command below it.
+
+    0 done, 1 failed with one clear line, 2 wrong usage, 130 stopped by Ctrl-C.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DoggoError as error:
+            say(f"doggo: {error}")
+            for reason in error.reasons if isinstance(error, GateError) else ():
+                say(f"  - {reason}")
+            raise typer.Exit(2 if isinstance(error, UsageError) else 1) from error
+        except KeyboardInterrupt as stop:
+            say("doggo: stopped; nothing is lost, the same command goes on from here")
+            raise typer.Exit(130) from stop
+        except BrokenPipeError as error:
+            # The reader of our output went away (doggo ... | head): not our failure.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from error
+        except OSError as error:
+            from doggo.storage.buckets import explain_os_error
+
+            say(f"doggo: {error.filename or 'the system'}: {explain_os_error(error)}")
+            raise typer.Exit(1) from error
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.split(".")[0] == "doggo":
+                raise
+            extra = "fast" if error.name == "openvino" else "train"
+            say(f"doggo: this needs {error.name!r}; install it: pip install 'doggo[{extra}]'")
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    cls=_Edge,
+    name="doggo",
+    help="Turns a folder of labelled dog photos into an API and a bot that name breeds.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for _commands in (data, train, predict, operate):
+    _commands.add_to(app)
+app.add_typer(models.app, name="models")
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more to stderr.")] = False,
+) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(levelname)s %(name)s %(message)s",
+    )
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

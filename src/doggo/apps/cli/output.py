@@ -1,0 +1,99 @@
+"""What a command says: JSON and results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from doggo.core.progress import Progress
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+def say(line: str) -> None:
+    """Tell a person something, on stderr."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def result(text: str) -> None:
+    """Print a result, on stdout."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def result_json(value: object) -> None:
+    """Print one JSON document on one line, on stdout."""
+    result(json.dumps(value, ensure_ascii=False))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return aligned plain-text columns; numbers to the right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(line[i]) for line in [list(head), *cells]) for i in range(len(head))]
+    numeric = [bool(cells) and all(_is_number(row[i]) for row in cells) for i in range(len(head))]
+
+    def line(items: Sequence[str]) -> str:
+        return "  ".join(
+            item.rjust(width) if right else item.ljust(width)
+            for item, width, right in zip(items, widths, numeric, strict=True)
+        ).rstrip()
+
+    return "\n".join([line(head), line(["─" * width for width in widths]), *map(line, cells)])
+
+
+@contextmanager
+def progress_bars() -> Iterator[Progress]:
+    """Show how far each stage is: bars on a terminal, a line now and then elsewhere."""
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bars
+
+    with Bars(
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    ) as bars:
+        tasks: dict[str, int] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield show
+
+
+class _Lines:
+    """Progress for a log file: the first, the last, and one every few seconds."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        due = now - self._last.get(stage, 0.0) >= _SECONDS_BETWEEN_LINES
+        if due or (done >= total and self._last.get(stage) != float("inf")):
+            say(f"{stage}: {done:,} of {total:,}")
+            self._last[stage] = float("inf") if done >= total else now
+
+
+def _is_number(text: str) -> bool:
+    return (
+        text.replace(",", "").replace(".", "").replace("%", "").replace("-", "").strip().isdigit()
+    )

@@ -1,0 +1,136 @@
+"""`doggo predict` and `doggo serve`: the production model answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from doggo.apps.cli.output import result, result_json, say
+from doggo.core.errors import DoggoError, InputError, PhotoError, StorageError
+
+if TYPE_CHECKING:
+    from doggo.core.records import Prediction
+    from doggo.vision.predictor import Predictor
+
+Bundle = Annotated[
+    Path | None, typer.Option("--bundle", help="A bundle folder instead of production.")
+]
+_BATCH = 64
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    app.command()(predict)
+    app.command()(serve)
+
+
+def predict(
+    paths: Annotated[list[Path], typer.Argument(help="Photos, or folders of them.")],
+    bundle: Bundle = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON line a photo.")] = False,
+) -> None:
+    """Name the breeds in photos."""
+    files = _files(paths)
+    predictor = _predictor(bundle)
+    failed = 0
+    for start in range(0, len(files), _BATCH):
+        chunk = files[start : start + _BATCH]
+        for path, answer in zip(chunk, _answers(predictor, chunk), strict=True):
+            failed += isinstance(answer, DoggoError)
+            _print(path, answer, as_json=json)
+    if failed:
+        say(f"doggo: {failed} of {len(files)} could not be read as photos")
+        raise typer.Exit(1)
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,
+    bundle: Bundle = None,
+) -> None:
+    """Serve the page, the API and the metrics."""
+    from doggo import wiring
+    from doggo.apps.api import serve as run_server
+
+    run_server(wiring.model_source(bundle), wiring.settings(), host=host, port=port, say=say)
+
+
+def _predictor(bundle: Path | None) -> Predictor:
+    from doggo import wiring
+
+    return wiring.load_predictor(bundle)
+
+
+def _files(paths: list[Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found = sorted(
+                child
+                for child in path.rglob("*")
+                if child.is_file()
+                and not any(part.startswith(".") for part in child.relative_to(path).parts)
+            )
+            if not found:
+                raise InputError(f"{path}: no files in this folder")
+            files += found
+        elif path.exists():
+            files.append(path)
+        else:
+            raise InputError(f"{path}: no such file or folder")
+    return files
+
+
+def _answers(predictor: Predictor, files: list[Path]) -> list[Prediction | DoggoError]:
+    from doggo.storage.buckets import explain_os_error
+    from doggo.vision.photo import read_limited
+
+    data: list[bytes] = []
+    answers: dict[int, Prediction | DoggoError] = {}
+    places: list[int] = []
+    for place, path in enumerate(files):
+        try:
+            data.append(read_limited(path))
+            places.append(place)
+        except PhotoError as error:
+            answers[place] = error
+        except OSError as error:
+            answers[place] = StorageError(f"cannot read it: {explain_os_error(error)}")
+    answers.update(zip(places, predictor.predict_many(data), strict=True))
+    return [answers[place] for place in range(len(files))]
+
+
+def _print(path: Path, answer: Prediction | DoggoError, *, as_json: bool) -> None:
+    from doggo.core.wire import prediction_json
+
+    if isinstance(answer, DoggoError):
+        if as_json:
+            reason = answer.rejection.value if isinstance(answer, PhotoError) else "unreadable"
+            result_json({"path": str(path), "error": str(answer), "reason": reason})
+        else:
+            say(f"{path}: {answer}")
+    elif as_json:
+        result_json({"path": str(path), **prediction_json(answer)})
+    else:
+        result(f"{path}\n{_words(answer)}")
+
+
+def _words(answer: Prediction) -> str:
+    from doggo.core.breeds import title
+    from doggo.core.records import Verdict
+
+    verdict = {
+        Verdict.BREED: "I'm sure.",
+        Verdict.UNSURE: "Hard to tell: look-alikes.",
+        Verdict.NOT_A_DOG: "That does not look like a dog.",
+    }[answer.verdict]
+    if answer.verdict is Verdict.NOT_A_DOG:
+        return f"  {verdict}"
+    lines = [
+        f"  {title(item.breed):<32} {'█' * round(20 * item.probability):<20} "
+        f"{item.probability:6.1%}"
+        for item in answer.breeds
+    ]
+    return "\n".join([f"  {verdict}", *lines])

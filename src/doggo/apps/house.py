@@ -1,0 +1,230 @@
+"""What the doctor checks of the home: room, databases, buckets, photos, models, tracker.
+
+Each check yields findings and touches nothing: databases are opened read-only, folders are not
+made.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from doggo.apps.finding import Finding, Level
+from doggo.core.errors import DoggoError
+from doggo.settings import Settings
+from doggo.storage.disk import free_bytes, megabytes
+
+_BUCKETS = ("raw", "processed", "new_raw", "new_processed", "bundle")
+_LOW_DISK_BYTES = 2 * 10**9
+_NO_DISK_BYTES = 200 * 10**6
+_TRACKER_TIMEOUT_S = 3.0
+
+
+def home_folder(settings: Settings) -> Iterator[Finding]:
+    """Can the home be written to?"""
+    if not settings.home.exists():
+        yield Finding(check="home", level=Level.OK, detail=f"{settings.home} is made on first use")
+    elif settings.home.is_dir() and os.access(settings.home, os.W_OK | os.X_OK):
+        yield Finding(check="home", level=Level.OK, detail=str(settings.home))
+    else:
+        yield Finding(
+            check="home",
+            level=Level.FAIL,
+            detail=f"{settings.home} is not a folder that this user may write to",
+            mend="change its owner or mode, or set DOGGO_HOME to another folder",
+        )
+
+
+def disk(settings: Settings) -> Iterator[Finding]:
+    """Is there room for a dataset of a few thousand photos?"""
+    free = free_bytes(settings.home)
+    level = (
+        Level.FAIL if free < _NO_DISK_BYTES else Level.WARN if free < _LOW_DISK_BYTES else Level.OK
+    )
+    yield Finding(
+        check="disk",
+        level=level,
+        detail=f"{megabytes(free)} free at {settings.home}",
+        mend="" if level is Level.OK else "free some space, or set DOGGO_HOME to another disk",
+    )
+
+
+def databases(settings: Settings) -> Iterator[Finding]:
+    """Is every database whole, and of a schema that this release reads?"""
+    from doggo.storage.archive import is_sqlite
+    from doggo.storage.database import SCHEMA_VERSION
+
+    files = sorted(settings.home.glob("*.db")) if settings.home.is_dir() else []
+    if not files:
+        yield Finding(check="database", level=Level.OK, detail="none yet; made on first use")
+    for file in files:
+        problem = "is not a SQLite database" if not is_sqlite(file) else _damage(file)
+        if not problem and file.name in ("photos.db", "new_photos.db"):
+            found = _query(file, "PRAGMA user_version")[0][0]
+            if found != SCHEMA_VERSION:
+                problem = f"has schema {found}, this release reads {SCHEMA_VERSION}"
+        yield Finding(
+            check="database",
+            level=Level.FAIL if problem else Level.OK,
+            detail=f"{file} {problem}" if problem else f"{file.name} is whole",
+            mend="put a backup back: doggo restore FILE --force" if problem else "",
+        )
+
+
+def buckets(settings: Settings) -> Iterator[Finding]:
+    """Can each bucket be read and written?"""
+    for name in _BUCKETS:
+        url = settings.bucket_url(name)
+        folder = _folder(url)
+        if folder is None:
+            yield Finding(
+                check="buckets",
+                level=Level.FAIL,
+                detail=f"{name}: {url} is not a file:// URL, the only kind this release opens",
+                mend=f"unset DOGGO_{name.upper()}_BUCKET or give it a folder",
+            )
+        elif folder.exists() and not (folder.is_dir() and os.access(folder, os.R_OK | os.W_OK)):
+            yield Finding(
+                check="buckets",
+                level=Level.FAIL,
+                detail=f"{name}: {folder} is not a folder that this user may read and write",
+                mend="change its owner or mode",
+            )
+        elif not folder.exists() and not folder.is_relative_to(settings.home):
+            yield Finding(
+                check="buckets",
+                level=Level.WARN,
+                detail=f"{name}: {folder} is not there",
+                mend="mount or make it; an empty one is made on first use",
+            )
+        else:
+            yield Finding(check="buckets", level=Level.OK, detail=f"{name}: {folder}")
+
+
+def photos(settings: Settings) -> Iterator[Finding]:
+    """Do the photo rows and the raw objects belong together?"""
+    kinds = [kind for kind in ("", "new_") if (settings.home / f"{kind}photos.db").is_file()]
+    if not kinds:
+        yield Finding(check="photos", level=Level.OK, detail="none yet")
+    for kind in kinds:
+        file = settings.home / f"{kind}photos.db"
+        raw = _folder(settings.bucket_url(f"{kind}raw"))
+        if raw is None or _damage(file):
+            continue  # told by the checks of buckets and databases
+        keys = {str(row[0]) for row in _query(file, "SELECT raw_key FROM photos")}
+        objects = {
+            path.relative_to(raw).as_posix()
+            for path in raw.rglob("*")
+            if path.is_file() and not path.name.startswith(".tmp")
+        }
+        lost, orphans = sorted(keys - objects), sorted(objects - keys)
+        if lost:
+            yield Finding(
+                check="photos",
+                level=Level.FAIL,
+                detail=f"{len(lost)} of {len(keys)} photos have no raw object, e.g. {lost[0]}",
+                mend="put a backup back (doggo restore FILE --force), or restore the bucket",
+            )
+        if orphans:
+            yield Finding(
+                check="photos",
+                level=Level.WARN,
+                detail=f"{len(orphans)} raw objects have no row, e.g. {orphans[0]}",
+                mend="an intake was cut off: run the same `doggo intake` again",
+            )
+        if not lost and not orphans:
+            yield Finding(
+                check="photos",
+                level=Level.OK,
+                detail=f"{len(keys)} photos in {file.name}, each with its raw object",
+            )
+
+
+def models(settings: Settings) -> Iterator[Finding]:
+    """Does production point to a bundle that is whole and answers?"""
+    folder = _folder(settings.bucket_url("bundle"))
+    if folder is None or not folder.is_dir():
+        yield _no_model()
+        return
+    from doggo.storage.buckets import Bucket
+    from doggo.storage.bundles import BundleStore
+    from doggo.vision.predictor import Predictor
+
+    store = BundleStore(Bucket(folder))
+    pointer = store.production()
+    if pointer is None:
+        yield _no_model()
+        return
+    moves = store.audit()  # raises where the chain is broken
+    try:
+        predictor = Predictor.load(store.folder(pointer.version))
+        predictor.smoke_test()
+    except DoggoError as error:
+        yield Finding(
+            check="models",
+            level=Level.FAIL,
+            detail=f"production is version {pointer.version}: {error}",
+            mend="doggo models rollback, or doggo models promote another version",
+        )
+        return
+    yield Finding(
+        check="models",
+        level=Level.OK,
+        detail=(
+            f"version {pointer.version} ({predictor.model.name}) is in production, verified, "
+            f"and answers on {predictor.pair.name}; {len(moves)} moves in the audit"
+        ),
+    )
+
+
+def tracker(settings: Settings) -> Iterator[Finding]:
+    """Does the tracker answer? The local one is among the databases."""
+    if not settings.tracker:
+        yield Finding(check="tracker", level=Level.OK, detail="MLflow on SQLite, no server")
+        return
+    url = settings.tracker.rstrip("/") + "/health"
+    try:
+        with urllib.request.urlopen(url, timeout=_TRACKER_TIMEOUT_S):  # noqa: S310 - the owner's URL
+            pass
+        yield Finding(check="tracker", level=Level.OK, detail=settings.tracker)
+    except (OSError, ValueError, urllib.error.URLError) as error:
+        yield Finding(
+            check="tracker",
+            level=Level.FAIL,
+            detail=f"{settings.tracker} does not answer: {error}",
+            mend="start that MLflow server, or unset DOGGO_TRACKER to use SQLite",
+        )
+
+
+def _no_model() -> Finding:
+    return Finding(
+        check="models",
+        level=Level.WARN,
+        detail="nothing is in production yet",
+        mend="doggo run FOLDER, or doggo bootstrap for a model that needs no photos",
+    )
+
+
+def _folder(url: str) -> Path | None:
+    parsed = urlparse(url)
+    return Path(unquote(parsed.path)) if parsed.scheme == "file" else None
+
+
+def _query(file: Path, statement: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def _damage(file: Path) -> str:
+    """Return what is wrong with a SQLite file, empty if nothing is."""
+    try:
+        answer = str(_query(file, "PRAGMA integrity_check(1)")[0][0])
+    except sqlite3.Error as error:
+        return f"cannot be read: {error}"
+    return "" if answer == "ok" else f"is damaged: {answer}"

@@ -1,0 +1,193 @@
+"""The nouns of the product, as frozen records.
+
+Owns what a photo, a manifest and a prediction consist of. Knows nothing of where they are
+stored or how they are computed. A bundle's record is beside its reader, in `vision/bundle.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Split(StrEnum):
+    """The side of a photo: assigned once, stored, never changed."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class Origin(StrEnum):
+    """Whose photo it is."""
+
+    OWNER = "owner"
+    USER = "user"
+
+
+class Outcome(StrEnum):
+    """What intake made of one source file."""
+
+    ADDED = "added"
+    ALREADY_PRESENT = "already_present"
+    EXACT_DUPLICATE = "exact_duplicate"  # same bytes or same pixels, same breed
+    CONFLICT = "conflict"  # the same picture under two breeds: every copy is set aside
+    QUARANTINED = "quarantined"  # broken, too small, links_sides, no label
+
+
+class QuarantineReason(StrEnum):
+    """Why a source file was set aside, beside the words of `Rejection`."""
+
+    CONFLICT = "conflict"
+    TOO_SMALL = "too_small"  # short side below 64 px
+    LINKS_SIDES = "links_sides"  # a near duplicate of photos on two sides of the split
+    NO_LABEL = "no_label"
+    UNREADABLE = "unreadable"  # the operating system would not let us read it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Photo:
+    """One accepted (or later quarantined) photo in the raw bucket.
+
+    Attributes:
+        photo_id: sha256 (hex) of the raw object: the bytes after metadata removal.
+        source_sha256: sha256 (hex) of the file as it was handed in.
+        breed: key of the breed, snake_case.
+        raw_key: key in the raw bucket.
+        width_px, height_px: upright size of the raw picture.
+        pixel_sha256: sha256 (hex) of the canonical pixels at the default short side.
+        phash: 64-bit perceptual hash as 16 hex digits.
+        group_id: photo_id of the first member of its near-duplicate group.
+        split: its side, or None before the first preprocess.
+        origin, may_be_shown: whose it is, and whether a page may show it.
+        quarantine: None while it is in use, else the reason.
+    """
+
+    photo_id: str
+    source_sha256: str
+    breed: str
+    raw_key: str
+    width_px: int
+    height_px: int
+    pixel_sha256: str
+    phash: str
+    group_id: str
+    split: Split | None = None
+    origin: Origin = Origin.OWNER
+    may_be_shown: bool = True
+    quarantine: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One file that intake has seen: the ledger that makes a second run add nothing.
+
+    Attributes:
+        source_sha256: sha256 (hex) of the file as handed in.
+        breed: key of the breed it was filed under.
+        path: where it was found, for the owner's eyes (quarantine table).
+        outcome: what became of it.
+        reason: quarantine reason (`Rejection` or `QuarantineReason`), else None.
+        detail: one line for a person, else None.
+        photo_id: the photo it became or duplicates, if any.
+    """
+
+    source_sha256: str
+    breed: str
+    path: str
+    outcome: Outcome
+    reason: str | None = None
+    detail: str | None = None
+    photo_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ManifestRow:
+    """One photo of a dataset, and where its canonical pixels lie.
+
+    Attributes:
+        sha256: of the raw object, so that a reader can verify it.
+        shard: key of the shard in the processed bucket; `offset` is in bytes into its array.
+    """
+
+    photo_id: str
+    raw_uri: str
+    breed: str
+    split: Split
+    sha256: str
+    group_id: str
+    shard: str
+    offset: int
+    height_px: int
+    width_px: int
+    origin: Origin
+    may_be_shown: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """An immutable dataset: what a training run saw.
+
+    Attributes:
+        manifest_id: 16 hex digits of the sha256 over rows and settings: same data, same id.
+        short_side_px: S of the canonical pixels.
+        decoder: name and versions of the decoder that made them.
+        step: name of the owner's processing step (`vision/owner_step.py`).
+    """
+
+    manifest_id: str
+    short_side_px: int
+    decoder: str
+    step: str
+    seed: int
+    rows: tuple[ManifestRow, ...] = field(repr=False)
+
+    @property
+    def breeds(self) -> tuple[str, ...]:
+        """The breeds present, sorted: the label order of a model trained on it."""
+        return tuple(sorted({row.breed for row in self.rows}))
+
+    def of(self, split: Split) -> tuple[ManifestRow, ...]:
+        """The rows of one side, in manifest order."""
+        return tuple(row for row in self.rows if row.split == split)
+
+
+class Verdict(StrEnum):
+    """What the model dares to say."""
+
+    BREED = "breed"
+    UNSURE = "unsure"
+    NOT_A_DOG = "not_a_dog"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelRef:
+    """Which model answered; `sha256` is that of its sealed `bundle.json`."""
+
+    name: str
+    version: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BreedProbability:
+    """A breed's key and its calibrated probability in [0, 1]."""
+
+    breed: str
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """The answer for one photo: the same for the command line, HTTP and the database.
+
+    Attributes:
+        breeds: best first, min(3, labels) or more.
+        latency_ms: wall time from bytes to answer, queueing included.
+    """
+
+    prediction_id: str
+    model: ModelRef
+    verdict: Verdict
+    breeds: tuple[BreedProbability, ...]
+    latency_ms: float

@@ -1,0 +1,171 @@
+"""Comparisons made before a bundle is sealed: formats with PyTorch, runtimes with each other.
+
+Owns parity and the trials of runtime pairs. Every figure comes from the files that are
+shipped. Knows nothing of folders, manifests or thresholds.
+
+Legend: N photos, K breeds, H W C a picture, P pairs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from doggo.core.errors import BundleError
+from doggo.core.metrics import wilson_interval
+from doggo.export.formats import read_torchscript
+from doggo.nets.network import DogNet
+from doggo.vision.bundle import PARITY_TOLERANCE, Parity
+from doggo.vision.runtime import REFERENCE, Pair, Session, Trial, open_session
+from doggo.vision.verdict import calibrated
+
+U8 = NDArray[np.uint8]
+F32 = NDArray[np.float32]
+
+PARITY_PHOTOS = 64
+_CHUNK = 32
+_Z = 1.959964  # 95 %
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answers:
+    """A network's raw outputs: logits float32 [N, K] and dog mass float32 [N]."""
+
+    logits_NK: F32  # noqa: N815
+    dog_mass_N: F32  # noqa: N815
+
+
+def check_parity(network: DogNet, folder: Path, images_NHWC: U8, *, real: bool) -> Parity:
+    """Return how far `model.onnx` and `model.ts` are from the PyTorch network; the worse of both.
+
+    Args:
+        real: the pictures are photos; drawn ones are compared, but not counted as photos.
+
+    Raises:
+        BundleError: one of them gives other answers.
+    """
+    with torch.inference_mode():
+        eager = _outputs(network, images_NHWC)
+        script = _outputs(read_torchscript(folder / "model.ts"), images_NHWC)
+    onnx = answer(open_session(folder / "model.onnx", REFERENCE), images_NHWC)
+    difference, same_N = 0.0, np.ones(len(images_NHWC), bool)
+    for name, exported in (("model.ts", script), ("model.onnx", onnx)):
+        found = _largest_difference(eager, exported)
+        if not found <= PARITY_TOLERANCE:
+            raise BundleError(
+                f"{name} does not answer as the trained network: probabilities differ by "
+                f"{found:.2g}, allowed are {PARITY_TOLERANCE:g}; nothing was exported"
+            )
+        difference = max(difference, found)
+        same_N &= exported.logits_NK.argmax(axis=1) == eager.logits_NK.argmax(axis=1)
+    photos = len(images_NHWC) if real else 0
+    low, high = wilson_interval(int(same_N.sum()) if real else 0, photos)
+    return Parity(
+        max_difference=difference,
+        top1_agreement=float(same_N.mean()),
+        low=low,
+        high=high,
+        photos=photos,
+    )
+
+
+def answer(session: Session, images_NHWC: U8) -> Answers:
+    """Return what a session of one of our networks says."""
+    outputs = session.run(images_NHWC)
+    return Answers(logits_NK=outputs["logits"], dog_mass_N=outputs["dog_mass"])
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """Return answers that were given in several parts as one."""
+    return Answers(
+        logits_NK=np.concatenate([part.logits_NK for part in parts]),
+        dog_mass_N=np.concatenate([part.dog_mass_N for part in parts]),
+    )
+
+
+def run_pairs(
+    sessions: Mapping[Pair, Session],
+    images: Callable[[slice], U8],
+    places: range,
+    progress: Callable[[int], None],
+) -> tuple[dict[Pair, Answers], dict[Pair, float]]:
+    """Return each pair's answers for the pictures at `places`, and its milliseconds a picture.
+
+    The pairs take turns on small chunks, so that whatever else the machine does slows them
+    alike; the time is the median over the chunks. Both are empty if there are no places.
+
+    Args:
+        images: gives uint8 [N, H, W, 3] of some consecutive places.
+        progress: told the place reached.
+    """
+    parts: dict[Pair, list[Answers]] = defaultdict(list)
+    times_ms: dict[Pair, list[float]] = defaultdict(list)
+    for start in places[::_CHUNK]:
+        stop = min(start + _CHUNK, places.stop)
+        images_NHWC = images(slice(start, stop))
+        for pair, session in sessions.items():
+            began = time.perf_counter()
+            parts[pair].append(answer(session, images_NHWC))
+            times_ms[pair].append(1000 * (time.perf_counter() - began) / (stop - start))
+        progress(stop)
+    answers = {pair: joined(found) for pair, found in parts.items()}
+    return answers, {pair: float(np.median(times)) for pair, times in times_ms.items()}
+
+
+def trials(
+    answers: Mapping[Pair, Answers], ms_per_photo: Mapping[Pair, float], labels_N: NDArray[np.int64]
+) -> tuple[Trial, ...]:
+    """Return how each pair's top-1 compares with the reference's on labelled photos."""
+    hits = {pair: found.logits_NK.argmax(axis=1) == labels_N for pair, found in answers.items()}
+    return tuple(
+        _trial(pair, hits[pair], hits[REFERENCE], ms_per_photo[pair]) for pair in sorted(answers)
+    )
+
+
+def paired_interval(gained: int, lost: int, n: int) -> tuple[float, float, float]:
+    """Return the difference of two paired proportions and its adjusted Wald 95 % interval.
+
+    Agresti and Min (2005): half an observation is added to each of the four cells. Unlike a
+    bootstrap it keeps a width where two models never differ, which says nothing of 5 photos
+    and much of 500: without a difference the loss is surely below a point from 194 photos on.
+    """
+    difference = (gained - lost) / (n + 2)
+    spread = (gained + lost + 1) - (gained - lost) ** 2 / (n + 2)
+    half = _Z * float(np.sqrt(spread)) / (n + 2)
+    return (gained - lost) / n, difference - half, difference + half
+
+
+def _trial(
+    pair: Pair, hits_N: NDArray[np.bool_], reference_N: NDArray[np.bool_], ms: float
+) -> Trial:
+    gained, lost = int((hits_N & ~reference_N).sum()), int((reference_N & ~hits_N).sum())
+    difference, low, high = paired_interval(gained, lost, len(hits_N))
+    if pair == REFERENCE:
+        low = high = 0.0
+    return Trial(
+        pair=pair,
+        top1_difference=difference,
+        low=low,
+        high=high,
+        ms_per_photo=round(ms, 3),
+        photos=len(hits_N),
+    )
+
+
+def _outputs(network: Callable[[torch.Tensor], tuple[torch.Tensor, ...]], images: U8) -> Answers:
+    logits, dog_mass = network(torch.from_numpy(images))
+    return Answers(logits_NK=logits.numpy(), dog_mass_N=dog_mass.numpy())
+
+
+def _largest_difference(one: Answers, other: Answers) -> float:
+    if one.logits_NK.shape != other.logits_NK.shape:
+        return float("inf")
+    probabilities = np.abs(calibrated(one.logits_NK, 1) - calibrated(other.logits_NK, 1)).max()
+    return float(max(probabilities, np.abs(one.dog_mass_N - other.dog_mass_N).max()))

@@ -1,0 +1,321 @@
+"""The product on one screen: the stages, in order.
+
+    intake -> preprocess -> train -> export -> evaluate -> register -> gate -> production
+
+Owns the order and the joints between the stages, which do not know one another. Each stage
+resumes by itself; going the whole way again does only what is new. From a candidate on, the
+way is in `release.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from doggo.core.errors import GateError, InputError, NoModelError
+from doggo.core.progress import Progress, silent
+from doggo.core.records import Manifest
+from doggo.release import PRODUCTION, Release, dataset, mirror, score, test_photos
+from doggo.results import Prepared, Released, RunResult, Scored, Synced, intake_text
+from doggo.stores import Stores
+from doggo.timings import Stopwatch, libraries_loading
+from doggo.vision.bundle import parse_bundle
+
+if TYPE_CHECKING:
+    from doggo.evaluate.labelled import LabelledPhoto
+    from doggo.intake.report import IntakeReport
+    from doggo.registry.gate import GateDecision
+    from doggo.storage.bundles import Move, Pointer
+    from doggo.train.run import ExperimentResult
+
+
+def run(
+    stores: Stores,
+    paths: Sequence[Path],
+    *,
+    labels: Path | None = None,
+    model: str = "efficientnet_lite0",
+    seed: int = 42,
+    accept_labels: bool = False,
+    progress: Progress = silent,
+) -> RunResult:
+    """Go the whole way from folders of photos to a model in production, in this process."""
+    watch = Stopwatch()
+    with libraries_loading(stores) as loaded:
+        with watch.stage("intake"):
+            report = take_in(stores, paths, labels=labels, progress=progress)
+        with watch.stage("preprocess"):
+            prepared = prepare(stores, seed=seed, progress=progress)
+        with watch.stage("load libraries"):
+            loaded()
+    from doggo.train.config import TrainConfig
+
+    release = Release(stores=stores, accept_labels=accept_labels, watch=watch, progress=progress)
+    released = release.train(TrainConfig(model=model, seed=seed), prepared.manifest)
+    return RunResult(
+        intake=dict(report.to_json()),
+        intake_text=intake_text(report),
+        manifest_id=prepared.manifest.manifest_id,
+        photos=len(prepared.manifest.rows),
+        released=released,
+        timings=watch.timings,
+    )
+
+
+def take_in(
+    stores: Stores,
+    paths: Sequence[Path],
+    *,
+    labels: Path | None = None,
+    progress: Progress = silent,
+) -> IntakeReport:
+    """Photos into the raw bucket, each one once."""
+    from doggo.intake.run import intake
+
+    return intake(
+        paths,
+        labels=labels,
+        store=stores.photos,
+        raw=stores.raw,
+        spool=stores.spool,
+        workers=stores.workers,
+        progress=progress,
+    )
+
+
+def prepare(
+    stores: Stores,
+    *,
+    short_side_px: int = 256,
+    max_data: int | None = None,
+    delete_local: bool = False,
+    seed: int = 42,
+    progress: Progress = silent,
+) -> Prepared:
+    """Raw photos into array shards and an immutable dataset manifest."""
+    from doggo.preprocess.diff import diff
+    from doggo.preprocess.run import preprocess
+
+    before = _newest_manifest(stores)
+    manifest = preprocess(
+        store=stores.photos,
+        raw=stores.raw,
+        processed=stores.processed,
+        spool=stores.spool,
+        short_side_px=short_side_px,
+        max_data=max_data,
+        delete_local=delete_local,
+        seed=seed,
+        workers=stores.workers,
+        progress=progress,
+    )
+    return Prepared(manifest=manifest, change=str(diff(before, manifest)) if before else "")
+
+
+def experiment(
+    stores: Stores, options: Mapping[str, object], *, progress: Progress = silent
+) -> ExperimentResult:
+    """Train on a small sample; nothing is registered."""
+    from doggo.storage.shards import PixelReader
+    from doggo.train import run as training
+    from doggo.train.config import TrainConfig
+
+    return training.experiment(
+        TrainConfig.from_json(options),
+        _manifest(stores),
+        pixels=PixelReader(stores.processed),
+        cache=stores.embeddings,
+        tracker=stores.tracker,
+        runtime=stores.forced_runtime,
+        progress=progress,
+    )
+
+
+def train(
+    stores: Stores,
+    options: Mapping[str, object],
+    *,
+    promote: bool = True,
+    accept_labels: bool = False,
+    progress: Progress = silent,
+) -> Released:
+    """Train on the newest dataset, export, evaluate, register, and ask the gate."""
+    from doggo.train.config import TrainConfig
+
+    release = Release(
+        stores=stores, ask_gate=promote, accept_labels=accept_labels, progress=progress
+    )
+    return release.train(TrainConfig.from_json(options), _manifest(stores))
+
+
+def bootstrap(
+    stores: Stores,
+    *,
+    model: str = "efficientnet_lite0",
+    promote: bool = True,
+    progress: Progress = silent,
+) -> Released:
+    """A 120-breed model from packaged weights; calibrated on validation photos if there are."""
+    release = Release(stores=stores, ask_gate=promote, accept_labels=True, progress=progress)
+    return release.bootstrap(model, _newest_manifest(stores))
+
+
+def evaluate_version(
+    stores: Stores,
+    *,
+    version: int | None = None,
+    photos: Path | None = None,
+    labels: Path | None = None,
+    out: Path | None = None,
+    progress: Progress = silent,
+) -> Scored:
+    """Score a version (production by default) on the test side, or on a labelled folder.
+
+    Raises:
+        NoModelError: nothing is in production and no version was given.
+        InputError: there is no dataset and no folder, or the folder has no labelled photo.
+    """
+    from doggo.vision.predictor import Predictor
+
+    chosen = version if version is not None else in_production(stores)
+    predictor = Predictor.load(stores.bundles.folder(chosen), pair=stores.forced_pair)
+    if photos is None:
+        manifest = _manifest(stores)
+        found = test_photos(stores.raw, manifest)
+        data, kind = f"the test split of dataset {manifest.manifest_id}", manifest.manifest_id
+    else:
+        found = labelled_folder(photos, labels)
+        data, kind = f"the folder {photos}", photos.resolve().name
+    name = f"{predictor.model.sha256[:16]}-{kind}.html"
+    return score(predictor, found, data=data, out=out or stores.reports / name, progress=progress)
+
+
+def promote(
+    stores: Stores,
+    version: int,
+    *,
+    why: str,
+    accept_labels: bool = False,
+    force: str | None = None,
+    progress: Progress = silent,
+) -> GateDecision:
+    """Move `production` to a version through the gate, and show it in the tracker."""
+    from doggo.registry import run as registry
+
+    decision = registry.promote(
+        stores.bundles,
+        version,
+        dataset=dataset(stores),
+        why=why,
+        accept_labels=accept_labels,
+        force=force,
+        pair=stores.forced_pair,
+        progress=progress,
+    )
+    mirror(stores, version)
+    return decision
+
+
+def rollback(stores: Stores, *, why: str) -> Move:
+    """Put the previous production version back, and show it in the tracker."""
+    from doggo.registry import run as registry
+
+    move = registry.rollback(stores.bundles, why=why)
+    mirror(stores, move.to_version)
+    return move
+
+
+def sync(stores: Stores, *, progress: Progress = silent) -> Synced:
+    """Take a `production` alias that was moved in the tracker's pages through the gate.
+
+    What the gate refuses is put back, so that the pages show what is served.
+    """
+    bundles = stores.bundles
+    pointer = bundles.production()
+    lines: list[str] = []
+    names = {parse_bundle(bundles.folder(version)).name for version in bundles.versions()}
+    for name in sorted(names):
+        asked = stores.tracker.aliases(name).get(PRODUCTION)
+        if asked is None or (pointer is not None and asked == pointer.version):
+            continue
+        if asked not in bundles.versions():
+            lines.append(f"{name}: the tracker names version {asked}, which the store has not")
+            continue
+        try:
+            promote(stores, asked, why="alias moved in the tracker", progress=progress)
+            pointer = bundles.production()
+            lines.append(f"{name}: production moved to version {asked}, as the alias asked")
+        except GateError as error:
+            lines.append(f"{name}: {error}; the alias was put back")
+    if pointer is not None:
+        for name in sorted(names):
+            _mirror_alias(stores, name, pointer)
+    return Synced(lines=lines)
+
+
+def _mirror_alias(stores: Stores, name: str, pointer: Pointer) -> None:
+    """Leave the alias on the model that is in production and on no other."""
+    serving = parse_bundle(stores.bundles.folder(pointer.version)).name
+    shown = stores.tracker.aliases(name).get(PRODUCTION)
+    right = pointer.version if name == serving else None
+    if shown != right:
+        stores.tracker.move_alias(name, PRODUCTION, right)
+
+
+def in_production(stores: Stores) -> int:
+    """Return the version in production.
+
+    Raises:
+        NoModelError: there is none.
+    """
+    pointer = stores.bundles.production()
+    if pointer is None:
+        raise NoModelError(
+            "no model is in production yet: `doggo run FOLDER` makes one from photos, "
+            "`doggo bootstrap` one that needs none"
+        )
+    return pointer.version
+
+
+def labelled_folder(folder: Path, labels: Path | None = None) -> list[LabelledPhoto]:
+    """Return the labelled photos of a folder, in any of the layouts that intake reads.
+
+    Raises:
+        InputError: no file in it has a label.
+    """
+    from doggo.evaluate.labelled import LabelledPhoto
+    from doggo.intake.scan import scan
+    from doggo.vision.photo import read_limited
+
+    found = [file for file in scan([folder], labels).files if file.breed is not None]
+    if not found:
+        raise InputError(
+            f"{folder}: no labelled photos; put them into a folder per breed, name them "
+            "breed_id.jpg, or give --labels CSV"
+        )
+    return [
+        LabelledPhoto(
+            photo_id=str(n),
+            breed=file.breed or "",
+            found_at=file.path,
+            may_be_shown=True,
+            read=partial(read_limited, Path(file.path)),
+        )
+        for n, file in enumerate(found)
+    ]
+
+
+def _manifest(stores: Stores) -> Manifest:
+    from doggo.storage import manifests
+
+    return manifests.load(stores.processed)
+
+
+def _newest_manifest(stores: Stores) -> Manifest | None:
+    from doggo.storage import manifests
+
+    if manifests.latest_id(stores.processed) is None:
+        return None
+    return manifests.load(stores.processed)

@@ -1,0 +1,161 @@
+"""What an intake did, file by file: the sum that `--json` prints.
+
+Owns the counts and how they change when a later file puts an earlier one into conflict. Knows
+nothing of how the outcomes were found.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
+from typing import TypedDict
+
+from doggo.core.breeds import BREEDS, nearest
+from doggo.core.records import Outcome, QuarantineReason, Source
+
+
+@dataclass(slots=True)
+class Finding:
+    """One file and what became of it."""
+
+    path: str
+    breed: str | None
+    reason: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewBreed:
+    """A breed outside the known ones, how many files name it, and what it may have meant."""
+
+    breed: str
+    files: int
+    nearest: str | None
+
+
+class ReportJson(TypedDict):
+    added: int
+    already_present: int
+    exact_duplicates: int
+    near_duplicates: int
+    conflicts: int
+    quarantined: int
+    details: dict[str, list[dict[str, object]]]
+
+
+@dataclass(slots=True)
+class IntakeReport:
+    """The files of one intake by outcome.
+
+    Attributes:
+        near_duplicates: those of `added` that joined a group of the same picture.
+        withdrawn: photos of earlier intakes that this one put into conflict.
+        ignored: what was no candidate at all (hidden, not a picture and not called one, ...).
+        new_breeds: breeds outside the 120 known ones.
+    """
+
+    added: list[Finding] = field(default_factory=list)
+    already_present: list[Finding] = field(default_factory=list)
+    exact_duplicates: list[Finding] = field(default_factory=list)
+    near_duplicates: list[Finding] = field(default_factory=list)
+    conflicts: list[Finding] = field(default_factory=list)
+    quarantined: list[Finding] = field(default_factory=list)
+    withdrawn: list[Finding] = field(default_factory=list)
+    ignored: list[Finding] = field(default_factory=list)
+    new_breeds: list[NewBreed] = field(default_factory=list)
+
+    def to_json(self) -> ReportJson:
+        """Return counts, and the files under `details`."""
+        lists = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {
+            "added": len(self.added),
+            "already_present": len(self.already_present),
+            "exact_duplicates": len(self.exact_duplicates),
+            "near_duplicates": len(self.near_duplicates),
+            "conflicts": len(self.conflicts),
+            "quarantined": len(self.quarantined),
+            "details": {
+                name: [
+                    {key: _printable(value) for key, value in asdict(item).items()}
+                    for item in items
+                ]
+                for name, items in lists.items()
+            },
+        }
+
+
+_HEADINGS = {
+    Outcome.ADDED: "added",
+    Outcome.ALREADY_PRESENT: "already_present",
+    Outcome.EXACT_DUPLICATE: "exact_duplicates",
+    Outcome.CONFLICT: "conflicts",
+    Outcome.QUARANTINED: "quarantined",
+}
+_IN_USE = (Outcome.ADDED, Outcome.ALREADY_PRESENT, Outcome.EXACT_DUPLICATE)
+
+
+class Tally:
+    """Collects outcomes while intake runs; a file's outcome may still turn into a conflict."""
+
+    def __init__(self) -> None:
+        self._lines: list[_Line] = []
+        self._by_photo: dict[str, list[_Line]] = defaultdict(list)
+        self._withdrawn: list[Finding] = []
+        self._ignored: list[Finding] = []
+        self._breeds: Counter[str] = Counter()
+
+    def add(self, source: Source, *, near: bool = False) -> None:
+        """Count a file."""
+        finding = Finding(source.path, source.breed or None, source.reason, source.detail)
+        line = _Line(finding, source.outcome, near)
+        self._lines.append(line)
+        if source.photo_id is not None:
+            self._by_photo[source.photo_id].append(line)
+        if source.breed:
+            self._breeds[source.breed] += 1
+
+    def ignore(self, path: str, reason: str) -> None:
+        """Note a thing that is no candidate."""
+        self._ignored.append(Finding(path, None, detail=reason))
+
+    def set_aside(self, photo_ids: Collection[str]) -> None:
+        """Turn the files of these photos into conflicts; note those of earlier intakes."""
+        for photo_id in sorted(photo_ids):
+            lines = self._by_photo.get(photo_id, [])
+            for line in lines:
+                if line.outcome in _IN_USE:
+                    line.outcome = Outcome.CONFLICT
+                    line.finding.reason = QuarantineReason.CONFLICT.value
+                    line.finding.detail = "the same picture is filed under another breed too"
+            if not lines:
+                detail = "accepted by an earlier intake, now in conflict"
+                self._withdrawn.append(Finding(photo_id, None, "conflict", detail))
+
+    def report(self) -> IntakeReport:
+        """Return the sum of all that was counted."""
+        report = IntakeReport(withdrawn=self._withdrawn, ignored=self._ignored)
+        for line in self._lines:
+            getattr(report, _HEADINGS[line.outcome]).append(line.finding)
+            if line.near and line.outcome is Outcome.ADDED:
+                report.near_duplicates.append(line.finding)
+        known = frozenset(BREEDS)
+        report.new_breeds = [
+            NewBreed(breed, files, nearest(breed))
+            for breed, files in sorted(self._breeds.items())
+            if breed not in known
+        ]
+        return report
+
+
+@dataclass(slots=True)
+class _Line:
+    finding: Finding
+    outcome: Outcome
+    near: bool
+
+
+def _printable(value: object) -> object:
+    """Replace the bytes in a file name that are no text, so that any JSON reader takes it."""
+    return os.fsencode(value).decode("utf-8", "replace") if isinstance(value, str) else value

@@ -1,0 +1,99 @@
+"""What a decoding process does with a chunk of files: read, hash, clean, decode, fingerprint.
+
+Owns the reading of source files and the two things that are too large to send back: cleaned
+bytes go to a staging folder, canonical pixels to a spool shard. Knows nothing of the database
+or of other photos. Imports decoders only, so a process is small and starts quickly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from doggo.core.errors import PhotoError, Rejection, StorageError
+from doggo.core.records import QuarantineReason
+from doggo.intake.facts import Chunk, Fact, Picture
+from doggo.storage.buckets import explain_os_error
+from doggo.storage.shards import ShardWriter
+from doggo.vision.perceptual import phash, pixel_sha256
+from doggo.vision.photo import DEFAULT_SHORT_SIDE_PX, MAX_BYTES, prepare, read_header
+
+MIN_SHORT_SIDE_PX = 64
+
+
+def read_chunk(chunk: Chunk) -> tuple[Fact, ...]:
+    """Return one fact a file, in order.
+
+    Raises:
+        StorageError: the staging folder or the spool cannot be written.
+    """
+    staging = Path(chunk.staging)
+    try:
+        staging.mkdir(parents=True, exist_ok=True)
+        with ShardWriter(Path(chunk.shard)) as shard:
+            return tuple(_read(path, labelled, staging, shard) for path, labelled in chunk.files)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write to {staging.parent}: {explain_os_error(error)}"
+        ) from error
+
+
+def hash_file(path: str) -> str:
+    """Return the sha256 of a file, or an empty string if it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def _read(path: str, labelled: bool, staging: Path, shard: ShardWriter) -> Fact:
+    try:
+        if Path(path).stat().st_size > MAX_BYTES:
+            message = f"larger than {MAX_BYTES // 2**20} MiB"
+            return Fact(hash_file(path), reason=Rejection.TOO_MANY_BYTES, detail=message)
+        with Path(path).open("rb") as file:
+            data = file.read()
+    except OSError as error:
+        return Fact("", reason=QuarantineReason.UNREADABLE, detail=error.strerror)
+    source_sha256 = hashlib.sha256(data).hexdigest()
+    try:
+        if not labelled:
+            read_header(data)
+            return Fact(source_sha256)
+        return _look_into(data, source_sha256, staging, shard)
+    except PhotoError as error:
+        return Fact(source_sha256, reason=error.rejection, detail=str(error))
+
+
+def _look_into(data: bytes, source_sha256: str, staging: Path, shard: ShardWriter) -> Fact:
+    photo = prepare(data, DEFAULT_SHORT_SIDE_PX)
+    header, image_HWC = photo.header, photo.image_HWC
+    if min(header.width_px, header.height_px) < MIN_SHORT_SIDE_PX:
+        size = f"{header.width_px} x {header.height_px} px"
+        message = f"{size}: the short side must be at least {MIN_SHORT_SIDE_PX} px"
+        return Fact(source_sha256, reason=QuarantineReason.TOO_SMALL, detail=message)
+    digest = pixel_sha256(image_HWC)  # right after decoding, while the pixels are in the cache
+    same = photo.clean == data
+    photo_id = source_sha256 if same else hashlib.sha256(photo.clean).hexdigest()
+    _write(f"{staging}/{photo_id}.{photo.extension}", photo.clean)
+    picture = Picture(
+        photo_id=photo_id,
+        extension=photo.extension,
+        width_px=header.width_px,
+        height_px=header.height_px,
+        pixel_sha256=digest,
+        phash=phash(image_HWC),
+        offset=shard.append(image_HWC),
+        shard_height_px=image_HWC.shape[0],
+        shard_width_px=image_HWC.shape[1],
+    )
+    return Fact(source_sha256, picture)
+
+
+def _write(path: str, data: bytes) -> None:
+    # Unbuffered: two thirds of the time of Path.write_bytes for 20 kB (2026-11).
+    with open(path, "wb", buffering=0) as file:  # noqa: PTH123
+        written = file.write(data)
+        if written != len(data):  # the last blocks of a disk
+            file.write(data[written:])

@@ -1,0 +1,130 @@
+"""How one dataset differs from another, for a person to read. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from doggo.core.records import Manifest, ManifestRow, Split
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BreedChange:
+    """What changed for one breed, in photos.
+
+    Attributes:
+        removed: no longer there, those set aside not included.
+        set_aside: no longer there because of quarantine, by reason.
+        relabelled: photos that came from another breed.
+    """
+
+    breed: str
+    before: int
+    after: int
+    added: int
+    removed: int
+    set_aside: Mapping[str, int]
+    relabelled: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ManifestDiff:
+    """The difference of two manifests.
+
+    Attributes:
+        settings: one line for each setting that differs.
+        breeds: those that changed, by name.
+        sides: (before, after) photos a side.
+    """
+
+    old_id: str
+    new_id: str
+    settings: tuple[str, ...]
+    breeds: tuple[BreedChange, ...]
+    sides: Mapping[Split, tuple[int, int]]
+
+    def __str__(self) -> str:
+        before, after = (sum(counts) for counts in zip(*self.sides.values(), strict=True))
+        lines = [f"dataset {self.old_id} → {self.new_id}: {before} → {after} photos"]
+        for side, (old, new) in self.sides.items():
+            lines.append(f"  {side.value:<12}{old:>7} → {new:>6}")
+        lines += [f"  {line}" for line in self.settings]
+        for change in self.breeds:
+            lines.append(f"  {change.breed}: {change.before} → {change.after}{_words(change)}")
+        if not self.breeds and not self.settings:
+            lines.append("  the same photos")
+        return "\n".join(lines)
+
+
+def diff(
+    old: Manifest, new: Manifest, quarantined: Mapping[str, str] | None = None
+) -> ManifestDiff:
+    """Return what changed from `old` to `new`; `str()` of it is the text for a person.
+
+    Args:
+        quarantined: photo_id → reason of photos now out of use, to tell them from those that
+            are only not selected.
+    """
+    old_rows = {row.photo_id: row for row in old.rows}
+    new_rows = {row.photo_id: row for row in new.rows}
+    changes = defaultdict[str, Counter[str]](Counter)
+    aside = defaultdict[str, Counter[str]](Counter)
+    for photo_id, row in new_rows.items():
+        before = old_rows.get(photo_id)
+        if before is None:
+            changes[row.breed]["added"] += 1
+        elif before.breed != row.breed:
+            changes[row.breed]["relabelled"] += 1
+            changes[before.breed]["removed"] += 1
+    for photo_id, row in old_rows.items():
+        if photo_id not in new_rows:
+            reason = (quarantined or {}).get(photo_id)
+            if reason is None:
+                changes[row.breed]["removed"] += 1
+            else:
+                aside[row.breed][reason] += 1
+    before_counts, after_counts = _by_breed(old.rows), _by_breed(new.rows)
+    return ManifestDiff(
+        old_id=old.manifest_id,
+        new_id=new.manifest_id,
+        settings=tuple(_settings(old, new)),
+        breeds=tuple(
+            BreedChange(
+                breed=breed,
+                before=before_counts[breed],
+                after=after_counts[breed],
+                added=changes[breed]["added"],
+                removed=changes[breed]["removed"],
+                set_aside=dict(aside[breed]),
+                relabelled=changes[breed]["relabelled"],
+            )
+            for breed in sorted({*changes, *aside})
+        ),
+        sides={side: (len(old.of(side)), len(new.of(side))) for side in Split},
+    )
+
+
+def _by_breed(rows: Iterable[ManifestRow]) -> Counter[str]:
+    return Counter(row.breed for row in rows)
+
+
+def _settings(old: Manifest, new: Manifest) -> Iterable[str]:
+    for name in ("short_side_px", "decoder", "step", "seed"):
+        before, after = getattr(old, name), getattr(new, name)
+        if before != after:
+            yield f"{name}: {before} → {after}"
+
+
+def _words(change: BreedChange) -> str:
+    parts = [
+        f"{count} {what}"
+        for count, what in (
+            (change.added, "added"),
+            (change.relabelled, "relabelled"),
+            (change.removed, "removed"),
+        )
+        if count
+    ]
+    parts += [f"{count} set aside ({why})" for why, count in sorted(change.set_aside.items())]
+    return f" ({', '.join(parts)})" if parts else ""

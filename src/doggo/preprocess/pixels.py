@@ -1,0 +1,201 @@
+"""Making the canonical pixels of photos, each once, as shards of the processed bucket.
+
+Owns the way of a shard: finished in the spool, linked into the bucket, its places committed,
+then the spool's copy goes. A kill between any two of them is made good by doing them again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, astuple, replace
+from pathlib import Path
+
+from doggo.core.errors import Rejection, StorageError
+from doggo.core.progress import Progress
+from doggo.core.records import Origin, Photo
+from doggo.preprocess.worker import Chunk, Decoded
+from doggo.storage.buckets import Bucket
+from doggo.storage.photos import PhotoStore, Removal
+from doggo.storage.pixels import PixelIndex, PixelKey, Place
+from doggo.storage.shards import HEADER_BYTES, U8, map_shard, write_shard
+from doggo.storage.spool import Spool, SpoolShard
+from doggo.vision.workers import Lost, Workers
+
+log = logging.getLogger(__name__)
+
+_DECODER = "doggo.preprocess.worker:decode_chunk"
+_CHUNK_TIMEOUT_S = 300.0
+_FILE_TIMEOUT_S = 30.0
+_LARGEST_CHUNK, _SMALLEST_CHUNK = 128, 16
+_LIVE_FRACTION = 0.9  # a spool shard with more waste than a tenth is written anew
+
+
+class PixelMaker:
+    """Makes what pixels are lacking for one key (short side, decoder, step) and origin."""
+
+    def __init__(
+        self,
+        *,
+        store: PhotoStore,
+        processed: Bucket,
+        spool: Spool,
+        key: PixelKey,
+        origin: Origin,
+    ) -> None:
+        self.index = PixelIndex(store.engine, key)
+        self._store = store
+        self._processed = processed
+        self._spool = spool
+        self._key = key
+        self._origin = origin
+
+    def forget_lost(self) -> None:
+        """Have the photos of shards that are gone or too short decoded again."""
+        lost = []
+        for shard, size in self.index.shard_sizes().items():
+            path = self._processed.path(shard)
+            if not path.is_file() or path.stat().st_size < HEADER_BYTES + size:
+                log.warning("shard_lost shard=%s", shard)
+                lost.append(shard)
+        if lost:
+            self.index.forget_shards(lost)
+
+    def take_over(self, progress: Progress) -> None:
+        """Adopt the shards that intake, or a run that was killed, left in the spool."""
+        waiting = [
+            shard
+            for shard in self._spool.finished()
+            if shard.key == self._key and shard.origin is self._origin
+        ]
+        have = self.index.places().keys() if waiting else set[str]()
+        done, total = 0, sum(len(shard.places) for shard in waiting)
+        for shard in waiting:
+            lacking = {place.photo_id for place in shard.places} - have
+            live = self._store.used_ids(lacking, self._origin)
+            self._adopt(shard, [place for place in shard.places if place.photo_id in live])
+            done += len(shard.places)
+            progress("preprocess", done, total)
+
+    def decode_missing(
+        self, photos: Sequence[Photo], raw: Bucket, workers: int, progress: Progress
+    ) -> bool:
+        """Decode the photos that have no pixels yet; return whether any was taken out of use."""
+        have = self.index.places()
+        missing = [photo for photo in photos if photo.photo_id not in have]
+        size = max(_SMALLEST_CHUNK, min(_LARGEST_CHUNK, len(missing) // (workers * 8)))
+        chunks = (
+            self._chunk(missing[start : start + size], raw)
+            for start in range(0, len(missing), size)
+        )
+        done, removed = 0, False
+        decoder = Workers[Chunk, tuple[Decoded, ...]](
+            _DECODER, count=workers, timeout_s=_CHUNK_TIMEOUT_S
+        )
+        with decoder:
+            for chunk, answer in decoder.map((chunk, chunk) for chunk in chunks):
+                assert answer is not None
+                answers = (
+                    self._one_by_one(chunk, answer)
+                    if isinstance(answer, Lost)
+                    else [(chunk, answer)]
+                )
+                for part, decoded in answers:
+                    removed |= self._keep(part, decoded)
+                done += len(chunk.files)
+                progress("preprocess", done, len(missing))
+        return removed
+
+    def _chunk(self, photos: Sequence[Photo], raw: Bucket) -> Chunk:
+        return Chunk(
+            files=tuple((photo.photo_id, str(raw.path(photo.raw_key))) for photo in photos),
+            shard=str(self._spool.shard_path()),
+            short_side_px=self._key.short_side_px,
+        )
+
+    def _one_by_one(self, chunk: Chunk, lost: Lost) -> Iterator[tuple[Chunk, tuple[Decoded, ...]]]:
+        """Decode a chunk again photo by photo after its process died, to find which it was."""
+        log.warning("decode_chunk_lost reason=%s photos=%d", lost.reason, len(chunk.files))
+        lone = Workers[Chunk, tuple[Decoded, ...]](_DECODER, count=1, timeout_s=_FILE_TIMEOUT_S)
+        singles = [
+            replace(chunk, files=(file,), shard=str(self._spool.shard_path()))
+            for file in chunk.files
+        ]
+        with lone:
+            for single, answer in lone.map((single, single) for single in singles):
+                assert answer is not None
+                if isinstance(answer, Lost):
+                    detail = f"the decoder could not cope with it: {answer.reason}"
+                    photo_id = single.files[0][0]
+                    yield single, (Decoded(photo_id, reason=Rejection.BROKEN, detail=detail),)
+                else:
+                    yield single, answer
+
+    def _keep(self, chunk: Chunk, decoded: Sequence[Decoded]) -> bool:
+        """Adopt a decoded shard; return whether photos had to be taken out of use."""
+        removals = [Removal(one.photo_id, one.reason, one.detail) for one in decoded if one.reason]
+        if removals:
+            for removal in removals:
+                log.warning("photo_quarantined photo_id=%s reason=%s", *astuple(removal)[:2])
+            self._store.remove(removals)
+        places = tuple(
+            Place(one.photo_id, one.offset, one.height_px, one.width_px)
+            for one in decoded
+            if not one.reason
+        )
+        shard = SpoolShard(Path(chunk.shard), self._key, self._origin, places)
+        self._spool.mark(shard.path, shard.key, shard.origin, places)
+        if places:
+            self._adopt(shard, places)
+        return bool(removals)
+
+    def _adopt(self, shard: SpoolShard, live: Sequence[Place]) -> None:
+        """Move a finished shard into the bucket, without what is no longer in use."""
+        if live:
+            try:
+                self._link(shard, live)
+            except _DamagedError:
+                log.warning("spool_shard_damaged path=%s", shard.path)
+        self._spool.drop(shard)
+
+    def _link(self, shard: SpoolShard, live: Sequence[Place]) -> None:
+        held = shard.path.stat().st_size - HEADER_BYTES
+        if max(place.offset + place.size_bytes for place in live) > held:
+            raise _DamagedError
+        path, places = shard.path, list(live)
+        repacked = sum(place.size_bytes for place in live) < _LIVE_FRACTION * held
+        if repacked:
+            path = self._spool.shard_path()
+            places = _repack(shard.path, live, path)
+        key = _shard_key(self._key, places)
+        self._processed.adopt_copy(key, path)
+        self.index.add(key, places)
+        if repacked:
+            path.unlink()
+
+
+class _DamagedError(Exception):
+    """A spool shard is not whole: its photos are decoded from the raw bucket instead."""
+
+
+def _repack(old: Path, live: Sequence[Place], new: Path) -> list[Place]:
+    try:
+        array = map_shard(old)
+    except StorageError as error:
+        raise _DamagedError from error
+    offsets = write_shard(new, (_image(array, place) for place in live))
+    return [replace(place, offset=offset) for place, offset in zip(live, offsets, strict=True)]
+
+
+def _image(array: U8, place: Place) -> U8:
+    end = place.offset + place.size_bytes
+    return array[place.offset : end].reshape(place.height_px, place.width_px, 3)
+
+
+def _shard_key(key: PixelKey, places: Sequence[Place]) -> str:
+    """Name a shard after what is in it, so that adopting it twice is adopting it once."""
+    content = json.dumps([asdict(key), [astuple(place) for place in places]])
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    return f"shards/{key.short_side_px}/{digest[:32]}.npy"

@@ -1,0 +1,130 @@
+"""Preprocess: photos in the raw bucket become shards of canonical pixels and a dataset manifest.
+
+Owns the order of effects: pixels first, then sides, then the manifest that shows both, and which
+manifest is the latest at the end. Killed anywhere, the next run goes on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from doggo.core.errors import InputError, UsageError
+from doggo.core.progress import Progress, silent
+from doggo.core.records import Manifest, ManifestRow, Origin, Photo, Split
+from doggo.preprocess.local import delete_local_copies
+from doggo.preprocess.pixels import PixelMaker
+from doggo.preprocess.split import DEFAULT_SEED, assign_sides, choose
+from doggo.storage import manifests
+from doggo.storage.buckets import Bucket
+from doggo.storage.photos import PhotoStore
+from doggo.storage.pixels import PixelKey, Place
+from doggo.storage.spool import Spool
+from doggo.vision import owner_step
+from doggo.vision.photo import DEFAULT_SHORT_SIDE_PX, decoder_name
+
+log = logging.getLogger(__name__)
+
+
+def preprocess(
+    *,
+    store: PhotoStore,
+    raw: Bucket,
+    processed: Bucket,
+    spool: Path,
+    short_side_px: int = DEFAULT_SHORT_SIDE_PX,
+    max_data: int | None = None,
+    delete_local: bool = False,
+    seed: int = DEFAULT_SEED,
+    workers: int = 0,
+    origin: Origin = Origin.OWNER,
+    progress: Progress = silent,
+) -> Manifest:
+    """Bring every photo in use into the processed bucket and return the new dataset manifest.
+
+    Only photos without pixels are decoded, so adding N photos decodes N. A raw object that is
+    missing or altered puts its photo into quarantine and does not stop the run.
+
+    Args:
+        short_side_px: S of the canonical pixels.
+        max_data: as many photos, in the proportions of the whole; None means all.
+        delete_local: delete the local source files that are safely in the raw bucket.
+        seed: of the split, and of the choice that `max_data` makes.
+        workers: decoding processes; 0 means one a core.
+        origin: whose photos; users' and owner's photos never share a shard or a manifest.
+
+    Raises:
+        InputError: there is no photo in use.
+        StorageError: a bucket, the disk or the database refuses, or another command is changing
+            photos. The same command completes the work.
+    """
+    if max_data is not None and max_data < 1:
+        raise UsageError(f"--max-data must be at least 1, not {max_data}")
+    key = PixelKey(short_side_px, decoder_name(), owner_step.NAME)
+    with store.exclusive("preprocess"), Spool(spool).session():
+        shards = PixelMaker(
+            store=store, processed=processed, spool=Spool(spool), key=key, origin=origin
+        )
+        shards.forget_lost()
+        shards.take_over(progress)
+        photos = _photos_in_use(store, origin)
+        sides = _settle_sides(store, photos, seed)
+        wanted = photos
+        if max_data is not None:
+            chosen = choose(photos, sides, max_data, seed)
+            wanted = [photo for photo in photos if photo.photo_id in chosen]
+        if shards.decode_missing(wanted, raw, workers or os.cpu_count() or 1, progress):
+            still = store.used_ids((photo.photo_id for photo in wanted), origin)
+            wanted = [photo for photo in wanted if photo.photo_id in still]
+        manifest = manifests.manifest_of(
+            tuple(_rows(wanted, sides, shards.index.places(), raw)), key, seed
+        )
+        if not manifest.rows:
+            raise InputError("no photo could be decoded: `doggo intake` them again")
+        manifests.save(processed, manifest)
+        if delete_local:
+            delete_local_copies(store, raw, origin)
+    log.info("preprocessed manifest_id=%s photos=%d", manifest.manifest_id, len(manifest.rows))
+    return manifest
+
+
+def _photos_in_use(store: PhotoStore, origin: Origin) -> list[Photo]:
+    photos = store.used(origin)
+    if not photos:
+        command = "doggo intake --new" if origin is Origin.USER else "doggo intake"
+        raise InputError(f"there is no photo to preprocess: run `{command} FOLDER` first")
+    return photos
+
+
+def _settle_sides(store: PhotoStore, photos: Sequence[Photo], seed: int) -> dict[str, Split]:
+    """Give every photo a side, store the new ones, and return photo_id → side."""
+    sides = {photo.photo_id: photo.split for photo in photos if photo.split is not None}
+    new = assign_sides(photos, store.group_sides(), seed)
+    store.set_sides(new)
+    return sides | new
+
+
+def _rows(
+    photos: Sequence[Photo],
+    sides: dict[str, Split],
+    places: dict[str, tuple[str, Place]],
+    raw: Bucket,
+) -> Iterator[ManifestRow]:
+    for photo in photos:
+        shard, place = places[photo.photo_id]
+        yield ManifestRow(
+            photo_id=photo.photo_id,
+            raw_uri=raw.uri(photo.raw_key),
+            breed=photo.breed,
+            split=sides[photo.photo_id],
+            sha256=photo.photo_id,
+            group_id=photo.group_id,
+            shard=shard,
+            offset=place.offset,
+            height_px=place.height_px,
+            width_px=place.width_px,
+            origin=photo.origin,
+            may_be_shown=photo.may_be_shown,
+        )

@@ -1,0 +1,123 @@
+"""Which side of the split each photo is on: pure functions of photos, groups and a seed.
+
+Owns the fractions, the first assignment and the rule for later photos. A group of near
+duplicates is never cut, and a side once given is never changed: both callers and the database
+rely on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from doggo.core.records import Photo, Split
+
+TEST_FRACTION = 0.25
+"""Of all photos; then the same fraction of the rest is validation (the first doggo's split)."""
+
+VALIDATION_FRACTION = 0.25
+
+DEFAULT_SEED = 42
+
+Name = TypeVar("Name", bound=str)
+
+
+def assign_sides(
+    photos: Sequence[Photo], sides: Mapping[str, Split], seed: int = DEFAULT_SEED
+) -> dict[str, Split]:
+    """Return photo_id → side for the photos that have none.
+
+    A photo takes its group's side. New groups are stratified by breed if no group has a side
+    yet, else they go by a hash of (seed, group): then nothing depends on what else is there.
+
+    Args:
+        photos: all photos in use; those that have a side are only looked at for their group.
+        sides: group_id → side of every group that has one.
+    """
+    without = [photo for photo in photos if photo.split is None]
+    chosen = dict(sides)
+    new_groups = {photo.group_id for photo in without} - set(sides)
+    if sides:
+        chosen |= {group_id: side_by_hash(seed, group_id) for group_id in new_groups}
+    else:
+        chosen |= _stratified(without, seed)
+    return {photo.photo_id: chosen[photo.group_id] for photo in without}
+
+
+def side_by_hash(seed: int, group_id: str) -> Split:
+    """Return the side of a group that joins a split collection."""
+    place = _place(seed, group_id)
+    if place < TEST_FRACTION:
+        return Split.TEST
+    if place < TEST_FRACTION + (1 - TEST_FRACTION) * VALIDATION_FRACTION:
+        return Split.VALIDATION
+    return Split.TRAIN
+
+
+def choose(photos: Sequence[Photo], sides: Mapping[str, Split], count: int, seed: int) -> set[str]:
+    """Return the ids of `count` photos, in the same proportions of breeds and sides.
+
+    Shares are rounded by largest remainder; which photos it is goes by a hash, so that a larger
+    count keeps most of a smaller one's photos.
+
+    Args:
+        sides: photo_id → side.
+    """
+    cells = defaultdict[tuple[str, Split], list[str]](list)
+    for photo in photos:
+        cells[photo.breed, sides[photo.photo_id]].append(photo.photo_id)
+    breeds = Counter(photo.breed for photo in photos)
+    chosen = set[str]()
+    for breed, quota in _shares(breeds, count, seed).items():
+        sizes = {side: len(cells[breed, side]) for side in Split if (breed, side) in cells}
+        for side, some in _shares(sizes, quota, seed).items():
+            ordered = sorted(cells[breed, side], key=lambda id_: _place(seed, id_))
+            chosen.update(ordered[:some])
+    return chosen
+
+
+def _stratified(photos: Iterable[Photo], seed: int) -> dict[str, Split]:
+    """Return group_id → side; each breed has its fractions, within one group."""
+    breeds = defaultdict[str, Counter[str]](Counter)
+    for photo in photos:
+        breeds[photo.breed][photo.group_id] += 1
+    sides: dict[str, Split] = {}
+    for groups in breeds.values():
+        total = groups.total()
+        to_test = round(TEST_FRACTION * total)
+        to_validation = round(VALIDATION_FRACTION * (total - to_test))
+        for group_id in sorted(groups, key=lambda id_: (_place(seed, id_), id_)):
+            size = groups[group_id]
+            if size <= to_test:
+                sides[group_id] = Split.TEST
+                to_test -= size
+            elif size <= to_validation:
+                sides[group_id] = Split.VALIDATION
+                to_validation -= size
+            else:
+                sides[group_id] = Split.TRAIN
+    return sides
+
+
+def _shares(sizes: Mapping[Name, int], count: int, seed: int) -> dict[Name, int]:
+    """Share `count` out in proportion to `sizes`, by largest remainder; ties go by hash."""
+    total = sum(sizes.values())
+    if count >= total:
+        return dict(sizes)
+    exact = {name: count * size / total for name, size in sizes.items()}
+    shares = {name: int(share) for name, share in exact.items()}
+    left = count - sum(shares.values())
+    by_remainder = sorted(
+        sizes, key=lambda name: (shares[name] - exact[name], _place(seed, name), name)
+    )
+    for name in by_remainder[:left]:
+        shares[name] += 1
+    return shares
+
+
+def _place(seed: int, name: str) -> float:
+    """Return a number in [0, 1) that depends on the seed and the name alone."""
+    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

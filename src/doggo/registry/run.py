@@ -1,0 +1,247 @@
+"""The registry: register a sealed bundle, move `production` through the gate, roll back.
+
+Owns the order of checks, record and pointer. The rule is in `gate.py`, the atomicity in
+`storage/bundles.py`.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from doggo.core.errors import (
+    BundleError,
+    GateError,
+    InputError,
+    NoModelError,
+    StorageError,
+    UsageError,
+)
+from doggo.core.progress import Progress, silent
+from doggo.registry.card import DATA_LICENCE, WEIGHTS_LICENCE, Card, VersionRow, read_row
+from doggo.registry.compare import Dataset, compare
+from doggo.registry.gate import Comparison, GateDecision, GateFacts, judge
+from doggo.storage.buckets import explain_os_error
+from doggo.storage.bundles import Action, BundleStore, Move, Pointer, previous_version, version_key
+from doggo.vision.bundle import PARITY_TOLERANCE, read_bundle
+from doggo.vision.predictor import Predictor
+from doggo.vision.runtime import Pair
+
+logger = logging.getLogger(__name__)
+
+
+def register(
+    store: BundleStore,
+    folder: Path,
+    *,
+    metrics: Mapping[str, float],
+    report: str | None = None,
+    data_licence: str = DATA_LICENCE,
+    weights_licence: str = WEIGHTS_LICENCE,
+) -> int:
+    """Add a sealed bundle to the store and return its version; production does not move.
+
+    The same bundle again keeps its version.
+
+    Raises:
+        BundleError: the bundle is incomplete or was altered.
+        StorageError: the store cannot be written.
+    """
+    bundle = read_bundle(folder)
+    card = Card(
+        name=bundle.name,
+        metrics=metrics,
+        report=report,
+        data_licence=data_licence,
+        weights_licence=weights_licence,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    version = store.add(folder, card.to_json())
+    logger.info("version_registered version=%d name=%s", version, bundle.name)
+    return version
+
+
+def promote(
+    store: BundleStore,
+    version: int,
+    *,
+    dataset: Dataset | None = None,
+    why: str,
+    actor: str = "",
+    action: Action = Action.PROMOTE,
+    accept_labels: bool = False,
+    force: str | None = None,
+    pair: Pair | None = None,
+    progress: Progress = silent,
+) -> GateDecision:
+    """Move `production` to a version if the gate allows it; return what the gate said.
+
+    No other promotion can come between the comparison and the move.
+
+    Args:
+        dataset: current manifest and pixels; None: nothing can be compared.
+        why: recorded in the audit, with `force` if it was needed.
+        actor: who asks; empty: the user of this process.
+        pair: run on this one; None: what the bundle chooses.
+
+    Raises:
+        GateError: the gate refuses; its `reasons` say why. Production is what it was.
+        UsageError: there is no such version.
+    """
+    if force is not None and not force.strip():
+        raise UsageError("--force needs a reason: it is recorded in the audit")
+    with store.exclusive():
+        folder, pointer = store.folder(version), store.production()
+        if pointer is not None and pointer.version == version:
+            return _already(version)
+        comparison = None
+        problems = absolute_problems(folder, pair)
+        if pointer is not None and not problems:
+            comparison = _compare(store, folder, pointer, dataset, pair, progress)
+        decision = judge(
+            GateFacts(
+                version=version,
+                problems=problems,
+                comparison=comparison,
+                accept_labels=accept_labels,
+                force=force,
+            )
+        )
+        if not decision.allowed:
+            reasons = "; ".join(decision.reasons)
+            raise GateError(f"version {version} was not promoted: {reasons}", decision.reasons)
+        store.move(
+            version,
+            why=f"{why}; forced: {force}" if decision.forced else why,
+            actor=actor or current_user(),
+            action=action,
+            forced=decision.forced,
+        )
+    logger.info("production_moved version=%d forced=%s", version, decision.forced)
+    return replace(decision, moved=True)
+
+
+def rollback(store: BundleStore, *, why: str, actor: str = "") -> Move:
+    """Put the version back that was in production before this one; may be repeated.
+
+    Raises:
+        NoModelError: nothing is in production.
+        GateError: there is no earlier version, or it fails its absolute checks.
+    """
+    with store.exclusive():
+        moves = store.audit()
+        if not moves:
+            raise NoModelError("nothing is in production, so there is nothing to roll back")
+        version = previous_version(moves)
+        if version is None:
+            raise GateError(
+                f"version {moves[-1].to_version} is the first that was in production: there is "
+                "none to roll back to"
+            )
+        problems = absolute_problems(store.folder(version))
+        if problems:
+            reasons = "; ".join(problems)
+            raise GateError(f"version {version} cannot be put back: {reasons}", problems)
+        return store.move(version, why=why, actor=actor or current_user(), action=Action.ROLLBACK)
+
+
+def absolute_problems(folder: Path, pair: Pair | None = None) -> tuple[str, ...]:
+    """Return what the hashes, the sealed parity and a smoke test say against a bundle."""
+    try:
+        predictor = Predictor.load(folder, pair=pair)
+        predictor.smoke_test()
+    except BundleError as error:
+        return (str(error),)
+    parity = predictor.bundle.parity
+    if parity.max_difference > PARITY_TOLERANCE:
+        return (
+            f"its exported files differ from the trained network by {parity.max_difference:.2g}, "
+            f"allowed are {PARITY_TOLERANCE:g}: export it again",
+        )
+    return ()
+
+
+def describe_all(store: BundleStore) -> list[VersionRow]:
+    """Return every version as `doggo models list` shows it, oldest first."""
+    moves = store.audit()
+    return [read_row(store, version, moves) for version in store.versions()]
+
+
+def describe(store: BundleStore, version: int) -> VersionRow:
+    """Return one version as `doggo models show` shows it.
+
+    Raises:
+        UsageError: there is no such version.
+    """
+    return read_row(store, version, store.audit())
+
+
+def export_bundle(store: BundleStore, version: int | None, folder: Path) -> Path:
+    """Copy a verified bundle out of the store and return `folder`.
+
+    Args:
+        version: None for the one in production.
+        folder: must not exist; it appears only once the copy is whole.
+
+    Raises:
+        NoModelError: nothing is in production and no version was given.
+        BundleError: the stored bundle was altered.
+        InputError: `folder` is already there.
+    """
+    if version is None:
+        pointer = store.production()
+        if pointer is None:
+            raise NoModelError("nothing is in production: name a version with --version")
+        version = pointer.version
+    if folder.exists():
+        raise InputError(f"{folder} is already there: give a folder that does not exist yet")
+    source = store.folder(version)
+    staged = folder.parent / f".tmp-{folder.name}-{secrets.token_hex(4)}"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, staged)
+        read_bundle(staged)
+        staged.rename(folder)
+    except OSError as error:
+        raise StorageError(f"cannot write {folder}: {explain_os_error(error)}") from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return folder
+
+
+def current_user() -> str:
+    """Return the name of the user of this process, for the audit."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no such user in this container
+        return "unknown"
+
+
+def _already(version: int) -> GateDecision:
+    return GateDecision(
+        version=version,
+        champion=version,
+        allowed=True,
+        forced=False,
+        reasons=(),
+        notes=("it already is in production",),
+    )
+
+
+def _compare(
+    store: BundleStore,
+    folder: Path,
+    pointer: Pointer,
+    dataset: Dataset | None,
+    pair: Pair | None,
+    progress: Progress,
+) -> Comparison:
+    # Not store.folder: a champion that was deleted by hand must not stand in the way of --force.
+    champion = store.bucket.path(version_key(pointer.version))
+    return compare(folder, champion, pointer.version, dataset, pair=pair, progress=progress)

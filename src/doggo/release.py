@@ -1,0 +1,297 @@
+"""From a candidate to production: export, evaluate, register, and ask the gate.
+
+Owns the joints between those stages; every way that makes a model ends here. Heavy stages are
+imported where they run, so that reading about them costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from doggo.core.errors import BundleError, GateError, StorageError
+from doggo.core.progress import Progress, silent
+from doggo.core.records import Manifest, ManifestRow, Split
+from doggo.registry.card import DATA_LICENCE, WEIGHTS_LICENCE
+from doggo.registry.compare import Dataset
+from doggo.registry.run import promote, register
+from doggo.results import Released, Scored
+from doggo.storage.buckets import Bucket
+from doggo.storage.bundles import Action
+from doggo.storage.shards import PixelReader
+from doggo.stores import Stores, work_folder
+from doggo.timings import Stopwatch
+from doggo.tracking.port import TrackedVersion
+from doggo.vision.bundle import bundle_sha256, parse_bundle, read_validation
+
+if TYPE_CHECKING:
+    from doggo.evaluate.labelled import LabelledPhoto
+    from doggo.train.config import TrainConfig
+    from doggo.vision.bundle import Bundle
+    from doggo.vision.predictor import Predictor
+
+PRODUCTION = "production"
+
+
+@dataclass(kw_only=True)
+class Release:
+    """One model on its way to production.
+
+    Attributes:
+        ask_gate: ask the gate at the end; else the version is only registered.
+        accept_labels: let the set of breeds change.
+    """
+
+    stores: Stores
+    ask_gate: bool = True
+    accept_labels: bool = False
+    progress: Progress = silent
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
+    def train(self, config: TrainConfig, manifest: Manifest) -> Released:
+        """Train on all photos of a dataset and release the model.
+
+        The same dataset with the same options is not trained twice: the version that it made
+        is returned, and goes to the gate if it never was in production.
+        """
+        from doggo.train.run import train
+
+        made = self._made_before(config, manifest)
+        if made is not None:
+            return self._finish(made, already=True)
+        with work_folder(self.stores) as work:
+            with self.watch.stage("train"):
+                candidate = train(
+                    config,
+                    manifest,
+                    pixels=PixelReader(self.stores.processed),
+                    cache=self.stores.embeddings,
+                    tracker=self.stores.tracker,
+                    work=work / "candidate",
+                    runtime=self.stores.forced_runtime,
+                    progress=self.progress,
+                )
+            bundle = self._export(candidate, work / "bundle", manifest)
+            return self._release(bundle, manifest)
+
+    def bootstrap(self, model: str, manifest: Manifest | None) -> Released:
+        """Release the model that needs no training; the gate is asked if nothing is there yet."""
+        from doggo.train.bootstrap import bootstrap_candidate
+
+        short_side_px = manifest.short_side_px if manifest else None
+        with work_folder(self.stores) as work:
+            with self.watch.stage("bootstrap"):
+                candidate = bootstrap_candidate(
+                    model, work / "candidate", short_side_px=short_side_px
+                )
+            bundle = self._export(candidate, work / "bundle", manifest)
+            self.ask_gate = self.ask_gate and self.stores.bundles.production() is None
+            return self._release(bundle, manifest, action=Action.BOOTSTRAP)
+
+    def _export(self, candidate: Path, out: Path, manifest: Manifest | None) -> Path:
+        from doggo.export.run import export
+
+        with self.watch.stage("export"):
+            return export(
+                candidate,
+                out,
+                manifest=manifest,
+                pixels=PixelReader(self.stores.processed) if manifest else None,
+                progress=self.progress,
+            )
+
+    def _release(
+        self, folder: Path, manifest: Manifest | None, action: Action = Action.PROMOTE
+    ) -> Released:
+        scored: Scored | None = None
+        metrics = validation_metrics(folder, manifest)
+        if manifest is not None and manifest.of(Split.TEST):
+            with self.watch.stage("evaluate"):
+                scored = self._score(folder, manifest)
+            metrics |= {f"test_{name}": value for name, value in scored.headline.items()}
+        version = register(
+            self.stores.bundles,
+            folder,
+            metrics=metrics,
+            report=str(scored.report) if scored else None,
+        )
+        return self._finish(version, scored=scored, action=action)
+
+    def _score(self, folder: Path, manifest: Manifest) -> Scored:
+        from doggo.vision.predictor import Predictor
+
+        predictor = Predictor.load(folder, pair=self.stores.forced_pair)
+        return score(
+            predictor,
+            test_photos(self.stores.raw, manifest),
+            data=f"the test split of dataset {manifest.manifest_id}",
+            out=self.stores.reports / f"{predictor.model.sha256[:16]}.html",
+            progress=self.progress,
+        )
+
+    def _finish(
+        self,
+        version: int,
+        *,
+        scored: Scored | None = None,
+        action: Action = Action.PROMOTE,
+        already: bool = False,
+    ) -> Released:
+        stores = self.stores
+        pointer = stores.bundles.production()
+        moved_before = any(move.to_version == version for move in stores.bundles.audit())
+        decision: Sequence[str] = ()
+        if self.ask_gate and not moved_before:
+            with self.watch.stage("gate"):
+                decision = self._ask(version, action)
+            pointer = stores.bundles.production()
+        with self.watch.stage("registry mirror"):
+            mirror(stores, version)
+        return Released(
+            version=version,
+            name=parse_bundle(stores.bundles.folder(version)).name,
+            promoted=pointer is not None and pointer.version == version,
+            decision=decision,
+            scored=scored,
+            timings=self.watch.timings,
+            already=already,
+        )
+
+    def _ask(self, version: int, action: Action) -> Sequence[str]:
+        try:
+            decision = promote(
+                self.stores.bundles,
+                version,
+                dataset=dataset(self.stores),
+                why="bootstrap" if action is Action.BOOTSTRAP else "trained and passed the gate",
+                action=action,
+                accept_labels=self.accept_labels or self._only_bootstrap(),
+                pair=self.stores.forced_pair,
+                progress=self.progress,
+            )
+        except GateError as error:
+            return (f"the gate refused version {version}:", *(f"  - {r}" for r in error.reasons))
+        return decision.to_text().splitlines()
+
+    def _only_bootstrap(self) -> bool:
+        """Whether production is a bootstrap model: the owner's own breeds may replace its 120."""
+        pointer = self.stores.bundles.production()
+        if pointer is None:
+            return False
+        return parse_bundle(self.stores.bundles.folder(pointer.version)).recipe == "bootstrap"
+
+    def _made_before(self, config: TrainConfig, manifest: Manifest) -> int | None:
+        words = config.resolved().words()
+        for version in reversed(self.stores.bundles.versions()):
+            try:
+                bundle: Bundle = parse_bundle(self.stores.bundles.folder(version))
+            except BundleError:
+                continue  # damaged: making it again is right
+            if bundle.manifest_id == manifest.manifest_id and dict(bundle.config) == words:
+                return version
+        return None
+
+
+def score(
+    predictor: Predictor,
+    photos: Sequence[LabelledPhoto],
+    *,
+    data: str,
+    out: Path,
+    progress: Progress = silent,
+) -> Scored:
+    """Score a model on labelled photos and write the report and its JSON beside it."""
+    from doggo.evaluate.report import write_report
+    from doggo.evaluate.run import evaluate
+
+    evaluation = evaluate(
+        predictor,
+        photos,
+        data=data,
+        licences=(DATA_LICENCE, WEIGHTS_LICENCE),
+        progress=progress,
+    )
+    write_report(evaluation, out, photos)
+    out.with_suffix(".json").write_bytes(evaluation.to_json())
+    return Scored(
+        version=predictor.model.version or None,
+        data=data,
+        photos=len(photos),
+        headline=evaluation.headline(),
+        report=out,
+        caveats=evaluation.caveats,
+    )
+
+
+def test_photos(raw: Bucket, manifest: Manifest) -> list[LabelledPhoto]:
+    """Return the test side of a dataset as raw bytes to be read one by one."""
+    from doggo.evaluate.labelled import LabelledPhoto
+
+    return [
+        LabelledPhoto(
+            photo_id=row.photo_id,
+            breed=row.breed,
+            found_at=row.raw_uri,
+            may_be_shown=row.may_be_shown,
+            read=partial(_read_raw, raw, row),
+        )
+        for row in manifest.of(Split.TEST)
+    ]
+
+
+def dataset(stores: Stores) -> Dataset | None:
+    """Return the newest dataset and its pixels, None before the first preprocess."""
+    from doggo.storage import manifests
+
+    if manifests.latest_id(stores.processed) is None:
+        return None
+    return Dataset(
+        manifest=manifests.load(stores.processed),
+        pixels=PixelReader(stores.processed),
+        read_raw=partial(_read_raw, stores.raw),
+    )
+
+
+def mirror(stores: Stores, version: int) -> None:
+    """Show a version and the production pointer in the tracker's registry."""
+    bundles = stores.bundles
+    folder = bundles.folder(version)
+    bundle = parse_bundle(folder)
+    stores.tracker.mirror_version(
+        TrackedVersion(
+            model=bundle.name,
+            version=version,
+            uri=folder.as_uri(),
+            run_id=bundle.run_id,
+            tags={"sha256": bundle_sha256(folder), "recipe": bundle.recipe},
+        )
+    )
+    pointer = bundles.production()
+    if pointer is not None:
+        name = parse_bundle(bundles.folder(pointer.version)).name
+        stores.tracker.move_alias(name, PRODUCTION, pointer.version)
+
+
+def validation_metrics(folder: Path, manifest: Manifest | None) -> dict[str, float]:
+    """Return top-1 on the validation side, from the answers that export sealed."""
+    answers = read_validation(folder).answers
+    rows = (
+        [row for row in manifest.of(Split.VALIDATION) if row.photo_id in answers]
+        if manifest
+        else []
+    )
+    if not rows:
+        return {}
+    hits = sum(answers[row.photo_id].breed == row.breed for row in rows)
+    return {"validation_top1": hits / len(rows), "validation_photos": len(rows)}
+
+
+def _read_raw(raw: Bucket, row: ManifestRow) -> bytes:
+    data = raw.read(row.raw_uri.removeprefix(raw.url).lstrip("/"))
+    if hashlib.sha256(data).hexdigest() != row.sha256:
+        raise StorageError(f"{row.raw_uri} was altered since intake")
+    return data

@@ -1,0 +1,1 @@
+"""Where things are kept: buckets, shards, bundles and the database."""

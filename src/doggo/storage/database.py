@@ -1,0 +1,136 @@
+"""The database: one engine, all tables, one version number.
+
+Owns the schema and its version. The queries live beside their noun (`photos.py`,
+`shards.py`). SQLite in WAL mode with synchronous=FULL: a committed row survives a power cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+)
+from sqlalchemy.exc import DatabaseError
+
+from doggo.core.errors import StorageError
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+photos_table = Table(
+    "photos",
+    metadata,
+    Column("photo_id", String(64), primary_key=True),
+    Column("source_sha256", String(64), nullable=False),
+    Column("breed", String(100), nullable=False),
+    Column("raw_key", String(200), nullable=False),
+    Column("width_px", Integer, nullable=False),
+    Column("height_px", Integer, nullable=False),
+    Column("pixel_sha256", String(64), nullable=False, index=True),
+    Column("phash", String(16), nullable=False),
+    # Five bands of the perceptual hash: two hashes at Hamming distance <= 4 share at least
+    # one whole band (pigeonhole), so a look-up needs five indexes and never reads all rows.
+    *(Column(f"band_{i}", Integer, nullable=False) for i in range(5)),
+    Column("group_id", String(64), nullable=False, index=True),
+    Column("split", String(10)),
+    Column("origin", String(10), nullable=False),
+    Column("may_be_shown", Boolean, nullable=False),
+    Column("quarantine", String(40)),
+    *(Index(f"ix_photos_band_{i}", f"band_{i}") for i in range(5)),
+)
+
+sources_table = Table(
+    "sources",
+    metadata,
+    Column("source_sha256", String(64), primary_key=True),
+    Column("breed", String(100), primary_key=True),
+    Column("path", String(1000), nullable=False),
+    Column("outcome", String(20), nullable=False),
+    Column("reason", String(40)),
+    Column("detail", String(300)),
+    Column("photo_id", String(64), index=True),
+)
+
+pixels_table = Table(
+    "pixels",
+    metadata,
+    Column("photo_id", String(64), primary_key=True),
+    Column("short_side_px", Integer, primary_key=True),
+    Column("decoder", String(100), primary_key=True),
+    Column("step", String(100), primary_key=True),
+    Column("shard", String(100), nullable=False, index=True),
+    Column("offset", BigInteger, nullable=False),
+    Column("height_px", Integer, nullable=False),
+    Column("width_px", Integer, nullable=False),
+)
+
+
+def open_database(path: Path) -> Engine:
+    """Open (or create) the SQLite database at `path`.
+
+    Raises:
+        StorageError: the file cannot be opened, is damaged, or was made by a newer release.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+    event.listen(engine, "connect", _configure)
+    try:
+        with engine.begin() as connection:
+            found = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+            if found > SCHEMA_VERSION:
+                raise StorageError(
+                    f"{path} was made by a newer doggo (schema {found}, this one knows "
+                    f"{SCHEMA_VERSION}); upgrade doggo or set DOGGO_HOME to another folder"
+                )
+            if found < SCHEMA_VERSION:
+                metadata.create_all(connection)
+                connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    except DatabaseError as error:
+        raise StorageError(
+            f"cannot open the database {path}: {error.orig}; restore it from a backup "
+            "(`doggo restore`) or set DOGGO_HOME to another folder"
+        ) from error
+    return engine
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """Give a connection whose work is committed as a whole, or not at all.
+
+    Raises:
+        StorageError: the database refuses: the disk is full, another process holds it, it is
+            damaged.
+    """
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except DatabaseError as error:
+        said = str(error.orig)
+        advice = (
+            "the disk is full; free some space and run the same command again"
+            if "full" in said
+            else f"{said}; run `doggo doctor`"
+        )
+        raise StorageError(f"cannot use the database {engine.url.database}: {advice}") from error
+
+
+def _configure(connection: object, _: object) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined]  # the driver's own connection
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()

@@ -1,0 +1,316 @@
+"""Photos in the database: the ledger of sources, the photos, their groups and sides.
+
+Owns the queries on those tables and the lock that lets one command at a time change them. Knows
+none of the rules that decide what is written (`intake/decide.py`, `preprocess/split.py`). Where
+a photo's pixels lie is in `pixels.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock, Timeout
+from sqlalchemy import ColumnElement, Connection, Engine, Row, func, or_, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from doggo.core.errors import Rejection, StorageError
+from doggo.core.records import Origin, Outcome, Photo, QuarantineReason, Source, Split
+from doggo.storage.database import photos_table, sources_table, transaction
+from doggo.vision.perceptual import bands
+
+DAMAGED = frozenset({Rejection.BROKEN.value, QuarantineReason.UNREADABLE.value})
+"""Quarantine reasons of a photo whose raw object was lost: handing it in again restores it."""
+
+_MANY = 500  # values of one IN list: well below SQLite's limit on parameters
+_PHOTO_FIELDS = tuple(field.name for field in fields(Photo))
+_SOURCE_FIELDS = tuple(field.name for field in fields(Source))
+_BAND_FIELDS = tuple(f"band_{place}" for place in range(5))
+_PHOTO_COLUMNS = [photos_table.c[name] for name in _PHOTO_FIELDS]
+_SOURCE_COLUMNS = [sources_table.c[name] for name in _SOURCE_FIELDS]
+_BAND_COLUMNS = [photos_table.c[name] for name in _BAND_FIELDS]
+_USED = photos_table.c.quarantine.is_(None)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A photo to take out of use: its reason, and one line for a person."""
+
+    photo_id: str
+    reason: str
+    detail: str
+
+
+class PhotoStore:
+    """The photos that this installation knows. Every change is one transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @contextmanager
+    def exclusive(self, doing: str) -> Iterator[None]:
+        """Be the only command that changes photos; the lock ends with the process at the latest.
+
+        Raises:
+            StorageError: another one is at it.
+        """
+        path = Path(f"{self.engine.url.database}.lock")
+        lock = FileLock(path, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            who = path.read_text(errors="replace").strip() or "another doggo command"
+            raise StorageError(
+                f"cannot start {doing}: {who} is changing the photos of {path.parent}; "
+                "wait until it ends and run this again"
+            ) from error
+        try:
+            path.write_text(f"{doing} (process {os.getpid()})")
+            yield
+        finally:
+            lock.release()
+
+    def has_sources(self) -> bool:
+        """Return whether intake has ever seen a file."""
+        with transaction(self.engine) as connection:
+            return connection.execute(select(sources_table.c.path).limit(1)).first() is not None
+
+    def sources(self, hashes: Collection[str]) -> dict[tuple[str, str], Source]:
+        """Return the ledger's entries for these source hashes, by (source_sha256, breed).
+
+        Those of photos whose raw object was lost are left out: they are worth taking in again.
+        """
+        joined = sources_table.outerjoin(
+            photos_table, sources_table.c.photo_id == photos_table.c.photo_id
+        )
+        query = select(*_SOURCE_COLUMNS, photos_table.c.quarantine).select_from(joined)
+        found = {}
+        with transaction(self.engine) as connection:
+            for some in _batches(sorted(hashes)):
+                for row in connection.execute(query.where(sources_table.c.source_sha256.in_(some))):
+                    if row[-1] not in DAMAGED:
+                        source = _source(row[:-1])
+                        found[source.source_sha256, source.breed] = source
+        return found
+
+    def quarantined(self) -> list[Source]:
+        """Return every source that was set aside, by reason and path: the quarantine table."""
+        aside = (Outcome.QUARANTINED.value, Outcome.CONFLICT.value)
+        query = select(*_SOURCE_COLUMNS).where(sources_table.c.outcome.in_(aside))
+        with transaction(self.engine) as connection:
+            rows = connection.execute(
+                query.order_by(sources_table.c.reason, sources_table.c.path)
+            ).all()
+        return [_source(row) for row in rows]
+
+    def alike(
+        self, photo_ids: Sequence[str], pixels: Sequence[str], hashes: Sequence[str], within: int
+    ) -> list[Photo]:
+        """Return the stored photos that may show the same pictures, with their whole groups.
+
+        Args:
+            photo_ids, pixels: sha256 of raw objects and of canonical pixels to look for.
+            hashes: perceptual hashes to look for.
+            within: largest Hamming distance, at most 4 (what the five indexed bands find).
+        """
+        with transaction(self.engine) as connection:
+            groups = self._groups_of(connection, photos_table.c.photo_id, photo_ids)
+            groups |= self._groups_of(connection, photos_table.c.pixel_sha256, pixels)
+            cut = [bands(phash) for phash in hashes]
+            for place, column in enumerate(_BAND_COLUMNS):
+                by_band = defaultdict[int, list[int]](list)
+                for phash, values in zip(hashes, cut, strict=True):
+                    by_band[values[place]].append(int(phash, 16))
+                groups |= self._groups_near(connection, column, by_band, within)
+            query = select(*_PHOTO_COLUMNS)
+            rows: list[Row[tuple[object, ...]]] = []
+            for some in _batches(sorted(groups)):
+                rows += connection.execute(query.where(photos_table.c.group_id.in_(some)))
+        return [_photo(row) for row in rows]
+
+    def record(
+        self,
+        *,
+        sources: Sequence[Source],
+        photos: Sequence[Photo],
+        restored: Collection[str],
+        set_aside: Collection[str],
+        merged: Mapping[str, str],
+    ) -> None:
+        """Write what a chunk of intake decided, in one transaction.
+
+        Args:
+            sources: new entries of the ledger; one that it has already stays as it is.
+            restored: photos to put back into use. set_aside: photos now in conflict, with all
+                sources that became them. merged: group id → the id that takes its place.
+        """
+        with transaction(self.engine) as connection:
+            for old, new in merged.items():
+                moved = update(photos_table).where(photos_table.c.group_id == old)
+                connection.execute(moved.values(group_id=new))
+            if photos:
+                connection.execute(insert(photos_table), [_photo_values(photo) for photo in photos])
+            for some in _batches(sorted(restored)):
+                back = update(photos_table).where(photos_table.c.photo_id.in_(some))
+                connection.execute(back.values(quarantine=None))
+                again = update(sources_table).where(sources_table.c.photo_id.in_(some))
+                connection.execute(
+                    again.values(outcome=Outcome.ADDED.value, reason=None, detail=None)
+                )
+            if sources:
+                ledger = insert(sources_table).on_conflict_do_nothing()
+                connection.execute(ledger, [_source_values(source) for source in sources])
+            conflict = QuarantineReason.CONFLICT.value
+            for photo_id in sorted(set_aside):
+                self._quarantine(
+                    connection, photo_id, Outcome.CONFLICT, conflict, "filed under two breeds"
+                )
+
+    def remove(self, removals: Iterable[Removal]) -> None:
+        """Take photos out of use; they stay in the tables and leave later manifests."""
+        with transaction(self.engine) as connection:
+            for gone in removals:
+                self._quarantine(
+                    connection, gone.photo_id, Outcome.QUARANTINED, gone.reason, gone.detail
+                )
+
+    def used(self, origin: Origin) -> list[Photo]:
+        """Return the photos in use, by breed and photo_id."""
+        query = select(*_PHOTO_COLUMNS).where(_USED, photos_table.c.origin == origin.value)
+        with transaction(self.engine) as connection:
+            rows = connection.execute(
+                query.order_by(photos_table.c.breed, photos_table.c.photo_id)
+            ).all()
+        return [_photo(row) for row in rows]
+
+    def used_ids(self, photo_ids: Iterable[str], origin: Origin) -> set[str]:
+        """Return which of these photos are in use."""
+        query = select(photos_table.c.photo_id).where(_USED, photos_table.c.origin == origin.value)
+        found = set[str]()
+        with transaction(self.engine) as connection:
+            for some in _batches(list(photo_ids)):
+                found.update(
+                    connection.execute(query.where(photos_table.c.photo_id.in_(some))).scalars()
+                )
+        return found
+
+    def group_sides(self) -> dict[str, Split]:
+        """Return the side of every group that has one, members out of use included."""
+        query = select(photos_table.c.group_id, func.min(photos_table.c.split)).where(
+            photos_table.c.split.is_not(None)
+        )
+        with transaction(self.engine) as connection:
+            rows = connection.execute(query.group_by(photos_table.c.group_id)).all()
+        return {group_id: Split(side) for group_id, side in rows}
+
+    def set_sides(self, sides: Mapping[str, Split]) -> None:
+        """Store the side of photos (by photo_id) that have none; a stored side never changes."""
+        by_side = defaultdict[Split, list[str]](list)
+        for photo_id, side in sides.items():
+            by_side[side].append(photo_id)
+        with transaction(self.engine) as connection:
+            for side, photo_ids in by_side.items():
+                for some in _batches(photo_ids):
+                    sided = update(photos_table).where(
+                        photos_table.c.photo_id.in_(some), photos_table.c.split.is_(None)
+                    )
+                    connection.execute(sided.values(split=side.value))
+
+    def added_sources(self, origin: Origin) -> list[tuple[Source, str]]:
+        """Return the sources that became photos in use, each with its key in the raw bucket."""
+        query = select(*_SOURCE_COLUMNS, photos_table.c.raw_key).join(
+            photos_table, photos_table.c.photo_id == sources_table.c.photo_id
+        )
+        query = query.where(
+            sources_table.c.outcome == Outcome.ADDED.value,
+            photos_table.c.origin == origin.value,
+            _USED,
+        )
+        with transaction(self.engine) as connection:
+            rows = connection.execute(query.order_by(sources_table.c.path)).all()
+        return [(_source(row[:-1]), row[-1]) for row in rows]
+
+    def _groups_of(
+        self, connection: Connection, column: ColumnElement[str], values: Sequence[str]
+    ) -> set[str]:
+        found = set[str]()
+        for some in _batches(values):
+            found.update(
+                connection.execute(
+                    select(photos_table.c.group_id).where(column.in_(some))
+                ).scalars()
+            )
+        return found
+
+    def _groups_near(
+        self,
+        connection: Connection,
+        column: ColumnElement[int],
+        by_band: Mapping[int, Sequence[int]],
+        within: int,
+    ) -> set[str]:
+        """Return the groups of photos that share a band with a hash and are near enough."""
+        query = select(column, photos_table.c.phash, photos_table.c.group_id)
+        found = set[str]()
+        for some in _batches(list(by_band)):
+            for band, phash, group_id in connection.execute(query.where(column.in_(some))):
+                number = int(phash, 16)
+                if any((number ^ other).bit_count() <= within for other in by_band[band]):
+                    found.add(group_id)
+        return found
+
+    def _quarantine(
+        self, connection: Connection, photo_id: str, outcome: Outcome, reason: str, detail: str
+    ) -> None:
+        photo = update(photos_table).where(photos_table.c.photo_id == photo_id)
+        connection.execute(photo.values(quarantine=reason))
+        sources = update(sources_table).where(
+            sources_table.c.photo_id == photo_id,
+            or_(
+                sources_table.c.outcome == Outcome.ADDED.value,
+                sources_table.c.outcome == Outcome.EXACT_DUPLICATE.value,
+            ),
+        )
+        connection.execute(
+            sources.values(outcome=outcome.value, reason=reason, detail=detail[:300])
+        )
+
+
+def _batches(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(values), _MANY):
+        yield values[start : start + _MANY]
+
+
+def _photo(row: Sequence[object]) -> Photo:
+    values = dict(zip(_PHOTO_FIELDS, row, strict=True))
+    side = values["split"]
+    values["split"] = Split(str(side)) if side is not None else None
+    values["origin"] = Origin(str(values["origin"]))
+    return Photo(**values)  # type: ignore[arg-type]  # columns are the record's fields
+
+
+def _source(row: Sequence[object]) -> Source:
+    values = dict(zip(_SOURCE_FIELDS, row, strict=True))
+    values["outcome"] = Outcome(str(values["outcome"]))
+    return Source(**values)  # type: ignore[arg-type]  # columns are the record's fields
+
+
+def _photo_values(photo: Photo) -> dict[str, object]:
+    values: dict[str, object] = {name: getattr(photo, name) for name in _PHOTO_FIELDS}
+    values.update(zip(_BAND_FIELDS, bands(photo.phash), strict=True))
+    return values
+
+
+def _source_values(source: Source) -> dict[str, object]:
+    values: dict[str, object] = {name: getattr(source, name) for name in _SOURCE_FIELDS}
+    # A file name may hold bytes that are no text; the ledger is for reading.
+    values["path"] = os.fsencode(source.path).decode("utf-8", "replace")[:1000]
+    values["detail"] = source.detail[:300] if source.detail else None
+    return values

@@ -1,0 +1,109 @@
+"""A tracker that may fail without taking the work with it.
+
+Owns that rule alone: the first failure is logged as one line and kept, later calls do nothing.
+A trained model is worth more than the record of how it was trained.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from doggo.core.errors import StorageError
+from doggo.tracking.port import Metric, Run, TrackedVersion, Tracker
+
+log = logging.getLogger(__name__)
+
+
+class TolerantTracker:
+    """Passes everything on until the tracker behind it fails.
+
+    Attributes:
+        failure: the line that said why, or None.
+    """
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self.failure: str | None = None
+
+    def prepare(self) -> None:
+        self.attempt(self._tracker.prepare)
+
+    @contextmanager
+    def start(self, experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
+        """Open a run; what is raised inside the block passes through unchanged."""
+        opened = self._tracker.start(experiment, name, tags)
+        run: Run | None = None
+        if self.failure is None:
+            try:
+                run = opened.__enter__()
+            except StorageError as error:
+                self._note(error)
+        try:
+            yield _TolerantRun(self, run)
+        except BaseException as error:
+            failed = error
+            if run is not None:
+                self._leave(lambda: opened.__exit__(type(failed), failed, failed.__traceback__))
+            raise
+        if run is not None:
+            self._leave(lambda: opened.__exit__(None, None, None))
+
+    def mirror_version(self, version: TrackedVersion) -> None:
+        self.attempt(lambda: self._tracker.mirror_version(version))
+
+    def move_alias(self, model: str, alias: str, version: int | None) -> None:
+        self.attempt(lambda: self._tracker.move_alias(model, alias, version))
+
+    def aliases(self, model: str) -> Mapping[str, int]:
+        """Return the aliases; unlike the rest this raises, since no answer is not 'none'."""
+        return self._tracker.aliases(model)
+
+    def attempt(self, call: Callable[[], None]) -> None:
+        """Call unless the tracker has failed before."""
+        if self.failure is not None:
+            return
+        try:
+            call()
+        except StorageError as error:
+            self._note(error)
+
+    def _leave(self, leave: Callable[[], object]) -> None:
+        try:
+            leave()
+        except StorageError as error:
+            self._note(error)
+
+    def _note(self, error: StorageError) -> None:
+        if self.failure is None:
+            self.failure = str(error)
+            log.warning("tracker.failed the work goes on without it: %s", error)
+
+
+class _TolerantRun:
+    def __init__(self, tracker: TolerantTracker, run: Run | None) -> None:
+        self._tracker = tracker
+        self._run = run
+
+    @property
+    def run_id(self) -> str | None:
+        return self._run.run_id if self._run is not None else None
+
+    def log_params(self, params: Mapping[str, str]) -> None:
+        self._attempt(lambda run: run.log_params(params))
+
+    def log_metrics(self, metrics: Sequence[Metric]) -> None:
+        self._attempt(lambda run: run.log_metrics(metrics))
+
+    def log_file(self, file: Path, folder: str = "") -> None:
+        self._attempt(lambda run: run.log_file(file, folder))
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        self._attempt(lambda run: run.set_tags(tags))
+
+    def _attempt(self, call: Callable[[Run], None]) -> None:
+        run = self._run
+        if run is not None:
+            self._tracker.attempt(lambda: call(run))

@@ -1,0 +1,1 @@
+"""From a dataset manifest to a candidate: bootstrap, probe training, experiments."""

@@ -1,0 +1,350 @@
+"""The bundle: a sealed folder that holds everything needed to answer.
+
+Owns the format of `bundle.json` and the hashes. Knows nothing of versions, buckets or
+runtimes. `bundle.json` is written last; its own sha256 names the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+from doggo.core.errors import BundleError, UsageError
+from doggo.vision.runtime import Pair, Trial
+from doggo.vision.verdict import Thresholds
+from doggo.vision.view import View
+
+FORMAT = 1
+BUNDLE_FILE = "bundle.json"
+CARD_FILE = "card.json"
+FILES = ("model.onnx", "model.ts", "model.safetensors", "labels.json", "validation.json")
+"""What export writes beside `bundle.json`, and what its hashes cover."""
+
+
+PARITY_TOLERANCE = 1e-3
+"""Largest difference of a probability that float32 arithmetic in another order may make.
+
+lite0 differs by 2e-5 at most on 64 real photos (November 2026).
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parity:
+    """How far the exported networks are from the PyTorch model, on real photos.
+
+    Attributes:
+        max_difference: largest absolute difference of a probability or dog mass.
+        top1_agreement: fraction of photos with the same best breed; low, high: its 95 %
+            Wilson interval.
+        photos: how many were compared.
+    """
+
+    max_difference: float
+    top1_agreement: float
+    low: float
+    high: float
+    photos: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bundle:
+    """What `bundle.json` says.
+
+    Attributes:
+        name: of the model, e.g. `efficientnet_lite0`.
+        labels: keys of the breeds, in the order of the logits.
+        decoder, step: what made the canonical pixels it was trained on.
+        temperature: divides the logits before the softmax.
+        calibration: one line: on what temperature and thresholds were fitted.
+        trials: what each pair of runtime and precision cost on validation.
+        files: sha256 (hex) of every file beside it; filled in by `seal`.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    view: View
+    decoder: str
+    step: str
+    temperature: float
+    thresholds: Thresholds
+    calibration: str
+    manifest_id: str | None
+    backbone: str
+    weights_sha256: str
+    recipe: str
+    config: Mapping[str, str]
+    run_id: str | None
+    git_revision: str
+    parity: Parity
+    trials: tuple[Trial, ...]
+    files: Mapping[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ValidationAnswer:
+    """A model's best breed for one validation photo, with its probability."""
+
+    breed: str
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ValidationAnswers:
+    """What `validation.json` holds: the answers by photo_id, and the pair that gave them.
+
+    The gate compares models with them, and computes only what is missing.
+    """
+
+    pair: str
+    answers: Mapping[str, ValidationAnswer]
+
+
+def seal(folder: Path, bundle: Bundle) -> str:
+    """Hash the files of a finished folder, write `bundle.json`, return its sha256 (hex).
+
+    Raises:
+        BundleError: a file is missing, or `labels.json` disagrees with the bundle.
+    """
+    sealed = replace(bundle, files={name: _sha256(folder / name) for name in FILES})
+    _check_values(sealed)
+    _check_labels(folder, sealed)
+    data = _to_bytes(sealed)
+    target = folder / BUNDLE_FILE
+    temporary = folder / f".{BUNDLE_FILE}.tmp"
+    temporary.write_bytes(data)
+    temporary.replace(target)
+    return hashlib.sha256(data).hexdigest()
+
+
+def bundle_sha256(folder: Path) -> str:
+    """Return the sha256 (hex) of a folder's `bundle.json`: the identity of the model."""
+    return _sha256(folder / BUNDLE_FILE)
+
+
+def read_bundle(folder: Path, *, expect_sha256: str | None = None) -> Bundle:
+    """Return the bundle of a folder after checking every hash.
+
+    Args:
+        expect_sha256: the identity that the caller was promised (by the pointer, say).
+
+    Raises:
+        BundleError: something is missing, altered or does not fit together.
+    """
+    bundle = parse_bundle(folder, expect_sha256=expect_sha256)
+    for name, promised in bundle.files.items():
+        if _sha256(folder / name) != promised:
+            raise BundleError(f"{folder / name} was altered after it was sealed; {_AGAIN}")
+    _check_labels(folder, bundle)
+    return bundle
+
+
+def parse_bundle(folder: Path, *, expect_sha256: str | None = None) -> Bundle:
+    """Return what `bundle.json` says without hashing the large files, e.g. for a list.
+
+    Raises:
+        BundleError: it is missing or not of this format.
+    """
+    path = folder / BUNDLE_FILE
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{folder} is not a bundle: cannot read {BUNDLE_FILE}") from error
+    if expect_sha256 is not None and hashlib.sha256(data).hexdigest() != expect_sha256:
+        raise BundleError(f"{path} is not the one that was registered; {_AGAIN}")
+    try:
+        bundle = _parse(_object(json.loads(data), "bundle"))
+        _check_values(bundle)
+    except (ValueError, TypeError, KeyError, UsageError, RecursionError) as error:
+        raise BundleError(f"{path} is not a bundle of format {FORMAT}: {error}") from error
+    return bundle
+
+
+def write_validation(folder: Path, validation: ValidationAnswers) -> None:
+    """Write `validation.json` into a folder that is not sealed yet."""
+    values = {
+        "pair": validation.pair,
+        "answers": {key: asdict(answer) for key, answer in validation.answers.items()},
+    }
+    (folder / "validation.json").write_text(json.dumps(values, sort_keys=True, indent=0) + "\n")
+
+
+def read_validation(folder: Path) -> ValidationAnswers:
+    """Return the sealed validation answers of a bundle.
+
+    Raises:
+        BundleError: the file is missing or not of this format.
+    """
+    path = folder / "validation.json"
+    try:
+        values = _object(json.loads(path.read_bytes()), "validation")
+        _same_keys(values, {"pair", "answers"}, "validation")
+        answers = _object(values["answers"], "answers")
+        return ValidationAnswers(
+            pair=_text(values["pair"], "pair"),
+            answers={photo_id: _validation_answer(item) for photo_id, item in answers.items()},
+        )
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} holds no validation answers: {error}; {_AGAIN}") from error
+
+
+def bundle_version(folder: Path) -> int:
+    """Return the version that `card.json` gives, or 0 for a bundle that is not registered."""
+    try:
+        version = json.loads((folder / CARD_FILE).read_bytes())["version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+    return version if isinstance(version, int) and not isinstance(version, bool) else 0
+
+
+_AGAIN = "export the model again or restore the bundle from a backup"
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise BundleError(f"cannot read {path}: {reason}; {_AGAIN}") from error
+
+
+def _to_bytes(bundle: Bundle) -> bytes:
+    values = asdict(bundle)
+    values["trials"] = [{**asdict(trial), "pair": trial.pair.name} for trial in bundle.trials]
+    # Canonical: the same bundle has the same bytes, hence the same sha256.
+    return (json.dumps(values, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _parse(values: Mapping[str, object]) -> Bundle:
+    _same_keys(values, {item.name for item in fields(Bundle)}, "bundle")
+    texts = ("name", "decoder", "step", "calibration", "backbone", "weights_sha256", "recipe")
+    return Bundle(
+        **{name: _text(values[name], name) for name in (*texts, "git_revision")},
+        format=_whole(values["format"], "format"),
+        labels=tuple(_text(label, "labels") for label in _list(values["labels"], "labels")),
+        view=View.from_json(_object(values["view"], "view")),
+        temperature=_number(values["temperature"], "temperature"),
+        thresholds=Thresholds(
+            **_numbers(
+                values["thresholds"], {item.name for item in fields(Thresholds)}, "thresholds"
+            )
+        ),
+        manifest_id=_text_or_none(values["manifest_id"], "manifest_id"),
+        config=_texts(values["config"], "config"),
+        run_id=_text_or_none(values["run_id"], "run_id"),
+        parity=_parity(values["parity"]),
+        trials=tuple(_trial(item) for item in _list(values["trials"], "trials")),
+        files=_texts(values["files"], "files"),
+    )
+
+
+def _check_values(bundle: Bundle) -> None:
+    """Raise BundleError for values that cannot be those of a model."""
+    wrong = None
+    if bundle.format != FORMAT:
+        wrong = f"format {bundle.format} (this doggo reads {FORMAT})"
+    elif not bundle.labels or len(set(bundle.labels)) != len(bundle.labels):
+        wrong = "labels that are missing or doubled"
+    elif bundle.temperature <= 0:
+        wrong = f"a temperature of {bundle.temperature}"
+    elif not all(0 <= value <= 1 for value in asdict(bundle.thresholds).values()):
+        wrong = f"thresholds outside 0 to 1: {bundle.thresholds}"
+    elif set(bundle.files) != set(FILES):
+        wrong = f"the files {', '.join(sorted(bundle.files)) or 'none'}, not {', '.join(FILES)}"
+    if wrong:
+        raise BundleError(f"bundle {bundle.name} has {wrong}; {_AGAIN}")
+
+
+def _check_labels(folder: Path, bundle: Bundle) -> None:
+    try:
+        labels = json.loads((folder / "labels.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise BundleError(f"cannot read {folder / 'labels.json'}; {_AGAIN}") from error
+    if labels != list(bundle.labels):
+        raise BundleError(
+            f"{folder / 'labels.json'} does not list the {len(bundle.labels)} labels of "
+            f"{BUNDLE_FILE}; {_AGAIN}"
+        )
+
+
+def _trial(item: object) -> Trial:
+    values = _object(item, "trials")
+    _same_keys(values, {item.name for item in fields(Trial)}, "trial")
+    numbers = ("top1_difference", "low", "high", "ms_per_photo")
+    return Trial(
+        pair=Pair.parse(_text(values["pair"], "pair")),
+        photos=_whole(values["photos"], "photos"),
+        **{name: _number(values[name], name) for name in numbers},
+    )
+
+
+def _numbers(value: object, names: set[str], what: str) -> dict[str, float]:
+    values = _object(value, what)
+    _same_keys(values, names, what)
+    return {name: _number(values[name], name) for name in values}
+
+
+def _validation_answer(item: object) -> ValidationAnswer:
+    values = _object(item, "answer")
+    _same_keys(values, {"breed", "probability"}, "answer")
+    return ValidationAnswer(
+        breed=_text(values["breed"], "breed"),
+        probability=_number(values["probability"], "probability"),
+    )
+
+
+def _parity(value: object) -> Parity:
+    values = dict(_object(value, "parity"))
+    photos = _whole(values.pop("photos", None), "photos")
+    names = {item.name for item in fields(Parity)} - {"photos"}
+    return Parity(photos=photos, **_numbers(values, names, "parity"))
+
+
+def _same_keys(values: Mapping[str, object], names: set[str], what: str) -> None:
+    if set(values) != names:
+        wrong = ", ".join(sorted(set(values) ^ names))
+        raise ValueError(f"missing or unknown field in {what}: {wrong}")
+
+
+def _object(value: object, what: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} must be an object")
+    return value
+
+
+def _list(value: object, what: str) -> Sequence[object]:
+    if not isinstance(value, list):
+        raise ValueError(f"{what} must be a list")
+    return value
+
+
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{what} must be text, not {value!r}")
+    return value
+
+
+def _text_or_none(value: object, what: str) -> str | None:
+    return None if value is None else _text(value, what)
+
+
+def _texts(value: object, what: str) -> dict[str, str]:
+    return {name: _text(item, what) for name, item in _object(value, what).items()}
+
+
+def _whole(value: object, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{what} must be a whole number, not {value!r}")
+    return value
+
+
+def _number(value: object, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{what} must be a number, not {value!r}")
+    return float(value)

@@ -1,0 +1,138 @@
+"""Removes what a picture tells about its maker, place and time, without touching its pixels.
+
+Owns which parts of each format stay. Stays: the pixels, the colour profile, the orientation.
+Goes: EXIF with GPS and thumbnails, XMP, IPTC, comments, maker notes, second pictures, films and
+whatever was appended to the file. Knows nothing of storage.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import TYPE_CHECKING
+
+from doggo.core.errors import PhotoError, Rejection
+from doggo.vision import isobmff, jpeg, png, webp
+from doggo.vision.decode import RE_ENCODED, full_frame
+from doggo.vision.exif import UPRIGHT, minimal_exif
+from doggo.vision.header import MAX_BYTES, Format, parse_header
+from doggo.vision.limits import DEFAULT_SHORT_SIDE_PX, check_limits
+from doggo.vision.refusal import explained
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+# tRNS, sBIT and bKGD are colours; acTL, fcTL and fdAT are the film of an animated PNG: gone.
+_PNG_KEPT = frozenset(
+    {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP"}
+)
+_JPEG_KEPT = frozenset(
+    {jpeg.SOS, jpeg.DQT, jpeg.DHT, jpeg.DRI, 0xCC, 0xDC, 0xDE, 0xDF} | jpeg.FRAMES
+)
+_WEBP_KEPT = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"})
+_VP8X_BYTES = 10
+_WEBP_EXIF_FLAG, _WEBP_XMP_FLAG = 0x08, 0x04
+
+
+def strip_metadata(data: bytes) -> tuple[bytes, str]:
+    """Return the picture without its metadata, and the file extension that fits (no dot).
+
+    Lossless: the canonical pixels of the result equal those of `data` bit for bit. Doing it
+    again changes nothing. GIF and TIFF become a PNG of their first frame at full size, 8-bit
+    sRGB; every other format stays what it is.
+
+    Raises:
+        PhotoError: if the bytes are no picture that doggo reads, or are damaged.
+    """
+    header = parse_header(data)
+    check_limits(header, len(data), DEFAULT_SHORT_SIDE_PX)
+    found = header.format
+    with explained(found.name):
+        if found in RE_ENCODED:
+            return _as_png(data, found), Format.PNG.value
+        return without_metadata(data, found), found.value
+
+
+def without_metadata(data: bytes, found: Format) -> bytes:
+    """Return a file of a known format without metadata; GIF, TIFF and BMP as they are.
+
+    This is what decoders are given, so that they never meet metadata.
+
+    Raises:
+        PhotoError, struct.error: if the file's structure is damaged.
+    """
+    if found is Format.JPEG:
+        return _strip_jpeg(data)
+    if found is Format.PNG:
+        return _strip_png(data)
+    if found is Format.WEBP:
+        return _strip_webp(data)
+    if found in (Format.HEIF, Format.AVIF):
+        return isobmff.blank_metadata(data)
+    return data
+
+
+def _strip_jpeg(data: bytes) -> bytes:
+    segments = jpeg.split_segments(data)
+    orientation = jpeg.orientation_of(data, segments)
+    parts = [b"\xff\xd8"]
+    kept = [segment for segment in segments if _keeps(data, segment)]
+    if kept and kept[0].marker == jpeg.APP0:
+        parts.append(b"\xff\xe0\0\x10" + kept.pop(0).body(data)[:12] + b"\0\0")  # no thumbnail
+    if orientation != UPRIGHT:
+        body = jpeg.EXIF_HEADER + minimal_exif(orientation)
+        parts.append(b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body)
+    parts += [data[s.start : s.end] for s in kept if s.marker != jpeg.APP0]
+    return b"".join([*parts, b"\xff\xd9"])
+
+
+def _keeps(data: bytes, segment: jpeg.Segment) -> bool:
+    if segment.marker == jpeg.APP0:
+        return segment.starts_with(data, b"JFIF\0") and segment.end - segment.start >= 18
+    if segment.marker == jpeg.APP2:
+        return segment.starts_with(data, jpeg.ICC_HEADER)
+    if segment.marker == jpeg.APP14:
+        return segment.starts_with(data, b"Adobe")
+    return segment.marker in _JPEG_KEPT
+
+
+def _strip_png(data: bytes) -> bytes:
+    chunks = png.split_chunks(data)
+    kept = [data[chunk.start : chunk.end] for chunk in chunks if chunk.kind in _PNG_KEPT]
+    orientation = png.orientation_of(data, chunks)
+    if orientation != UPRIGHT:
+        kept.insert(1, png.make_chunk(b"eXIf", minimal_exif(orientation)))
+    return b"".join([png.SIGNATURE, *kept])
+
+
+def _strip_webp(data: bytes) -> bytes:
+    chunks = webp.split_chunks(data)
+    parts = [(c.kind, data[c.start : c.end]) for c in chunks if c.kind in _WEBP_KEPT]
+    if not parts or parts[0][0] != b"VP8X" or len(parts[0][1]) != _VP8X_BYTES:
+        return webp.join_chunks(parts)
+    orientation = webp.orientation_of(data, chunks)
+    flags = parts[0][1][0] & ~(_WEBP_EXIF_FLAG | _WEBP_XMP_FLAG)
+    if orientation != UPRIGHT:
+        flags |= _WEBP_EXIF_FLAG
+        parts.append((b"EXIF", minimal_exif(orientation)))
+    parts[0] = (b"VP8X", bytes([flags]) + parts[0][1][1:])
+    return webp.join_chunks(parts)
+
+
+class _Bounded(io.BytesIO):
+    """Stops a PNG that grows beyond what doggo reads."""
+
+    def write(self, part: Buffer) -> int:
+        if self.tell() + memoryview(part).nbytes > MAX_BYTES:
+            raise PhotoError(
+                Rejection.TOO_MANY_BYTES,
+                f"as a lossless PNG this picture has over {MAX_BYTES // 2**20} MiB: "
+                "save it as a JPEG",
+            )
+        return super().write(part)
+
+
+def _as_png(data: bytes, found: Format) -> bytes:
+    buffer = _Bounded()
+    full_frame(data, found).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

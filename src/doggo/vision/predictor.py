@@ -1,0 +1,202 @@
+"""The predictor: a photo's bytes in, an answer out.
+
+The one way from bytes to a prediction: the command line, HTTP and evaluation all use it.
+Owns the joint between view, runtime and verdict. Knows nothing of HTTP, queues or the store.
+
+Legend: N photos, K breeds, H height, W width, C colour channels.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from doggo.core.errors import BundleError, PhotoError
+from doggo.core.progress import Progress, silent
+from doggo.core.records import BreedProbability, ModelRef, Prediction
+from doggo.vision import owner_step
+from doggo.vision.bundle import Bundle, bundle_sha256, bundle_version, read_bundle
+from doggo.vision.photo import canonical, decoder_name
+from doggo.vision.runtime import Pair, Session, choose_pair, open_session, usable_pairs
+from doggo.vision.verdict import calibrated
+
+U8 = NDArray[np.uint8]
+F32 = NDArray[np.float32]
+
+SHOWN_BREEDS = 3
+DIGITS = 6
+"""Decimals of a probability in an answer: finer than any runtime's rounding is meaningful."""
+
+logger = logging.getLogger(__name__)
+
+
+class Predictor:
+    """A loaded bundle. Every method is safe to call from several threads at once."""
+
+    def __init__(self, bundle: Bundle, model: ModelRef, session: Session) -> None:
+        self.bundle = bundle
+        self.model = model
+        self._session = session
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        *,
+        pair: Pair | None = None,
+        threads: int = 0,
+        expect_sha256: str | None = None,
+    ) -> Predictor:
+        """Return the predictor of a sealed bundle, verified and warm.
+
+        Args:
+            pair: run on this one; None: the fastest that export allowed and this machine has.
+            threads: photos computed at once; 0: one a core.
+            expect_sha256: the identity that the production pointer promises.
+
+        Raises:
+            BundleError: a file is missing or altered, or the network does not fit the labels.
+            UsageError: this machine cannot run `pair`.
+        """
+        bundle = read_bundle(folder, expect_sha256=expect_sha256)
+        if bundle.step != owner_step.NAME:
+            raise BundleError(
+                f"{folder} was made with the processing step {bundle.step!r}, this installation "
+                f"has {owner_step.NAME!r}: its photos would look different; train again"
+            )
+        if bundle.decoder != decoder_name():
+            logger.info("decoder_differs bundle=%r here=%r", bundle.decoder, decoder_name())
+        chosen = pair or choose_pair(bundle.trials, usable_pairs())
+        session = open_session(folder / "model.onnx", chosen, threads)
+        model = ModelRef(
+            name=bundle.name, version=bundle_version(folder), sha256=bundle_sha256(folder)
+        )
+        predictor = cls(bundle, model, session)
+        size_px = bundle.view.size_px
+        predictor.infer(np.zeros((1, size_px, size_px, 3), np.uint8))  # the first run is slow
+        return predictor
+
+    @property
+    def pair(self) -> Pair:
+        """The runtime and precision in use."""
+        return self._session.pair
+
+    def view(self, data: bytes) -> U8:
+        """Return what the network sees of a photo: uint8 [size_px, size_px, 3].
+
+        Raises:
+            PhotoError: the bytes are no usable picture.
+        """
+        view = self.bundle.view
+        return view.crop(canonical(data, view.short_side_px))
+
+    def infer(self, images_NHWC: U8) -> tuple[F32, F32]:
+        """Return calibrated probabilities [N, K] and dog mass [N] of what `view` gives.
+
+        A photo's row does not depend on the other photos.
+
+        Raises:
+            BundleError: the network's outputs do not fit the labels.
+        """
+        outputs = self._session.run(images_NHWC)
+        expected = (len(images_NHWC), len(self.bundle.labels))
+        logits_NK, dog_mass_N = outputs.get("logits"), outputs.get("dog_mass")
+        if logits_NK is None or dog_mass_N is None or logits_NK.shape != expected:
+            shapes = {name: value.shape for name, value in outputs.items()}
+            raise BundleError(
+                f"the network of {self.model.name} gives {shapes}, not logits of {expected} and "
+                "a dog mass; export the model again"
+            )
+        probabilities_NK = calibrated(logits_NK, self.bundle.temperature)
+        return probabilities_NK.astype(np.float32), dog_mass_N
+
+    def answer(
+        self, probabilities_K: F32, dog_mass: float, *, started_at: float | None = None
+    ) -> Prediction:
+        """Return the prediction for one row of `infer`.
+
+        Args:
+            started_at: `time.perf_counter()` when the photo came in, for `latency_ms`.
+        """
+        # A stable sort: equal probabilities keep the order of the labels.
+        best_first = np.argsort(-probabilities_K, kind="stable")[:SHOWN_BREEDS]
+        best = float(probabilities_K[best_first[0]])
+        waited_s = 0.0 if started_at is None else time.perf_counter() - started_at
+        return Prediction(
+            prediction_id=uuid.uuid4().hex,
+            model=self.model,
+            verdict=self.bundle.thresholds.verdict(float(dog_mass), best),
+            breeds=tuple(
+                BreedProbability(
+                    breed=self.bundle.labels[index],
+                    probability=round(float(probabilities_K[index]), DIGITS),
+                )
+                for index in best_first
+            ),
+            latency_ms=round(1000 * waited_s, 3),
+        )
+
+    def predict(self, data: bytes) -> Prediction:
+        """Return the answer for one photo's bytes.
+
+        Raises:
+            PhotoError: the bytes are no usable picture.
+        """
+        started_at = time.perf_counter()
+        probabilities_NK, dog_mass_N = self.infer(self.view(data)[None])
+        return self.answer(probabilities_NK[0], float(dog_mass_N[0]), started_at=started_at)
+
+    def predict_many(
+        self, datas: Sequence[bytes], progress: Progress = silent
+    ) -> list[Prediction | PhotoError]:
+        """Return an answer, or the reason why there is none, for each photo in order.
+
+        Every thread takes a photo all the way, so decoding and the network overlap.
+        """
+        answers: list[Prediction | PhotoError] = []
+        pool = ThreadPoolExecutor(self._session.threads, "predict")
+        try:
+            for answer in pool.map(self._try, datas):
+                answers.append(answer)
+                progress("predict", len(answers), len(datas))
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return answers
+
+    def smoke_test(self) -> None:
+        """Answer for drawn pictures and check that the numbers can be an answer.
+
+        Raises:
+            BundleError: an output is missing, of the wrong shape, not finite or no probability.
+        """
+        probabilities_NK, dog_mass_N = self.infer(_drawn(self.bundle.view.size_px))
+        sums_N = probabilities_NK.sum(axis=1, dtype=np.float64)
+        dog_mass_ok = np.all((dog_mass_N > -1e-3) & (dog_mass_N < 1 + 1e-3))
+        if not dog_mass_ok or not np.allclose(sums_N, 1, atol=1e-4):
+            raise BundleError(
+                f"{self.model.name} ({self.model.sha256[:12]}) fails its smoke test: dog mass "
+                f"{dog_mass_N.tolist()}, probabilities sum to {sums_N.tolist()}; export it again"
+            )
+
+    def _try(self, data: bytes) -> Prediction | PhotoError:
+        try:
+            return self.predict(data)
+        except PhotoError as error:
+            return error
+
+
+def _drawn(size_px: int) -> U8:
+    """Return black, white and a gradient: uint8 [3, size_px, size_px, 3]."""
+    ramp = np.linspace(0, 255, size_px).astype(np.uint8)
+    images_NHWC = np.zeros((3, size_px, size_px, 3), np.uint8)
+    images_NHWC[1] = 255
+    images_NHWC[2, :, :, 0] = ramp
+    images_NHWC[2, :, :, 1] = ramp[:, None]
+    return images_NHWC

@@ -1,0 +1,110 @@
+"""The demo shows what a user gets, checks it, ends by itself, and replaces nobody's model."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from doggo.apps.demo import Asked, wrong_answers
+from doggo.apps.drawn import write_drawn
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _asked(photo: str, verdict: str, best: str) -> Asked:
+    return Asked(photo=photo, known="", verdict=verdict, breeds=((best, 0.9),), latency_ms=1.0)
+
+
+GOOD = (
+    _asked("imagenet_00_243.jpg", "breed", "bull_mastiff"),
+    _asked("imagenet_16_251.jpg", "unsure", "english_setter"),
+    _asked("imagenet_01_559.jpg", "not_a_dog", "pug"),
+)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        _asked("imagenet_00_243.jpg", "breed", "boxer"),
+        _asked("imagenet_00_243.jpg", "unsure", "bull_mastiff"),
+        _asked("imagenet_16_251.jpg", "breed", "english_setter"),
+        _asked("imagenet_01_559.jpg", "unsure", "pug"),
+    ],
+    ids=["bull_mastiff_misnamed", "bull_mastiff_unsure", "dalmatian_misnamed", "chair_named"],
+)
+def test_an_answer_that_must_not_be_given_is_told(bad: Asked) -> None:
+    assert wrong_answers(GOOD) == []
+    assert len(wrong_answers([*GOOD, bad])) == 1
+
+
+def _demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if "DOGGO" not in name}
+    return subprocess.run(
+        [sys.executable, "-m", "doggo.apps.demo", *arguments],
+        cwd=folder,
+        env={**environment, "DOGGO_HOME": str(folder / "home")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
+def test_without_photos_real_ones_are_asked_and_the_machinery_is_checked(tmp_path: Path) -> None:
+    done = _demo(tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    asked = [line for line in lines if line.startswith("imagenet_")]
+    assert len(asked) == 20
+    assert sum("not_a_dog" in line for line in asked) >= 18
+    assert any("Bull Mastiff" in line and "breed" in line for line in asked)
+    assert "Drawn pictures: checks the machinery; says nothing about dogs" in lines
+    for stage in (
+        "doggo bootstrap",
+        "server ready",
+        "20 real photos over HTTP",
+        "doggo run (drawn)",
+    ):
+        assert any(line.startswith(stage) for line in lines), stage
+    report = next(line.split()[-1] for line in lines if line.startswith("report"))
+    assert Path(report).is_file()
+    assert any("run FOLDER" in line for line in lines)
+
+    # The drawn breeds stay in a home of their own.
+    assert not list((tmp_path / "home").rglob("*drawn_*"))
+    assert json.loads((tmp_path / "home" / "demo.json").read_text()) == {"versions": [1]}
+
+
+def test_with_photos_the_whole_way_goes_into_the_home_twice_over(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    list(write_drawn(photos, breeds=4, pictures=12))
+    first = _demo(tmp_path, "--photos", str(photos))
+    assert first.returncode == 0, first.stderr
+    assert "photos of the test split over HTTP" in first.stdout
+    again = _demo(tmp_path, "--photos", str(photos))
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_model_of_the_owner_is_not_replaced_unasked(tmp_path: Path) -> None:
+    environment = {**os.environ, "DOGGO_HOME": str(tmp_path / "home")}
+    doggo = str(Path(sys.executable).with_name("doggo"))
+    subprocess.run([doggo, "bootstrap"], env=environment, check=True, capture_output=True)
+    before = sorted(path for path in (tmp_path / "home").rglob("*"))
+    done = _demo(tmp_path, "--photos", str(tmp_path))
+    assert done.returncode == 2
+    assert "FORCE=1" in done.stderr
+    assert sorted(path for path in (tmp_path / "home").rglob("*")) == before
+
+
+def test_a_folder_without_photos_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = _demo(tmp_path, "--photos", str(tmp_path / "empty"))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert str(tmp_path / "empty") in done.stderr

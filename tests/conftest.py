@@ -1,0 +1,41 @@
+"""Fixtures that the whole suite shares: where the photos are, and how to make some."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def _shared(name: str) -> Path:
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"../shared/{name} is not here: this check needs its real pictures")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_photos() -> Path:
+    """The folder of 7,200 real photos, BREED/ID.jpg."""
+    return _shared("photos")
+
+
+@pytest.fixture(scope="session")
+def hostile_images() -> Path:
+    """The folder of odd and broken pictures with its INDEX.csv."""
+    return _shared("hostile_images")
+
+
+@pytest.fixture(scope="session")
+def foolbox_photos() -> list[Path]:
+    """Twenty real ImageNet photos (MIT) of the foolbox package, two of them dogs.
+
+    Read from its folder: importing the package would load frameworks that we do not need.
+    """
+    spec = importlib.util.find_spec("foolbox")
+    assert spec is not None and spec.submodule_search_locations
+    folder = Path(spec.submodule_search_locations[0]) / "data"
+    return sorted(folder.glob("imagenet_*.jpg"))

@@ -1,0 +1,215 @@
+"""Export end to end: a real candidate becomes a bundle that answers, or nothing at all."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from doggo.core.errors import BundleError, InputError, StorageError
+from doggo.core.records import Manifest, ManifestRow, Origin, Prediction, Split, Verdict
+from doggo.export.calibrate import DEFAULT_TEMPERATURE, DEFAULT_THRESHOLDS
+from doggo.export.formats import read_torchscript
+from doggo.export.run import export
+from doggo.storage.buckets import Bucket
+from doggo.storage.shards import PixelReader, write_shard
+from doggo.train.bootstrap import bootstrap_candidate
+from doggo.vision.bundle import read_bundle, read_validation
+from doggo.vision.photo import canonical, decoder_name
+from doggo.vision.predictor import Predictor
+from doggo.vision.runtime import REFERENCE, usable_pairs
+
+
+@pytest.fixture(scope="module")
+def candidate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return bootstrap_candidate("efficientnet_lite0", tmp_path_factory.mktemp("c") / "candidate")
+
+
+@pytest.fixture(scope="module")
+def bootstrap(candidate: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export(candidate, tmp_path_factory.mktemp("b") / "bundle")
+
+
+def dataset(folder: Path, paths: list[Path], breeds: list[str]) -> tuple[Manifest, PixelReader]:
+    """Return these photos as the validation side of a dataset."""
+    bucket = Bucket(folder)
+    images = [canonical(path.read_bytes()) for path in paths]
+    offsets = write_shard(bucket.path("one.npy"), images)
+    rows = tuple(
+        ManifestRow(
+            photo_id=f"{place:064x}",
+            raw_uri=path.as_uri(),
+            breed=breed,
+            split=Split.VALIDATION,
+            sha256=f"{place:064x}",
+            group_id=f"{place:064x}",
+            shard="one.npy",
+            offset=offset,
+            height_px=image.shape[0],
+            width_px=image.shape[1],
+            origin=Origin.OWNER,
+            may_be_shown=True,
+        )
+        for place, (path, breed, offset, image) in enumerate(
+            zip(paths, breeds, offsets, images, strict=True)
+        )
+    )
+    manifest = Manifest(
+        manifest_id="0123456789abcdef",
+        short_side_px=256,
+        decoder=decoder_name(),
+        step="none",
+        seed=42,
+        rows=rows,
+    )
+    return manifest, PixelReader(bucket)
+
+
+def test_without_photos_the_defaults_stand_in_and_it_says_so(bootstrap: Path) -> None:
+    bundle = read_bundle(bootstrap)
+    assert (bundle.temperature, bundle.thresholds) == (DEFAULT_TEMPERATURE, DEFAULT_THRESHOLDS)
+    assert "not fitted (no photos at all)" in bundle.calibration
+    assert len(bundle.labels) == 120
+    assert (bundle.recipe, bundle.manifest_id, bundle.trials) == ("bootstrap", None, ())
+    assert bundle.parity.photos == 0
+    assert bundle.parity.max_difference < 1e-4
+    assert read_validation(bootstrap).answers == {}
+
+
+def test_before_any_training_it_names_a_dog_and_refuses_other_things(
+    bootstrap: Path, foolbox_photos: list[Path]
+) -> None:
+    predictor = Predictor.load(bootstrap)
+    predictor.smoke_test()
+    answers = predictor.predict_many([path.read_bytes() for path in foolbox_photos])
+    found = {}
+    for path, answer in zip(foolbox_photos, answers, strict=True):
+        assert isinstance(answer, Prediction)
+        found[path.stem] = answer
+    mastiff, dalmatian = found.pop("imagenet_00_243"), found.pop("imagenet_16_251")
+    assert (mastiff.verdict, mastiff.breeds[0].breed) == (Verdict.BREED, "bull_mastiff")
+    assert dalmatian.verdict is not Verdict.BREED  # a breed outside the 120
+    assert len(found) == 18
+    assert {answer.verdict for answer in found.values()} == {Verdict.NOT_A_DOG}
+
+
+def test_every_runtime_answers_the_real_network_alike(
+    bootstrap: Path, foolbox_photos: list[Path]
+) -> None:
+    predictors = [Predictor.load(bootstrap, pair=pair) for pair in usable_pairs()]
+    images_NHWC = np.stack([predictors[0].view(path.read_bytes()) for path in foolbox_photos])
+    reference_NK, reference_mass_N = predictors[0].infer(images_NHWC)
+    for predictor in predictors[1:]:
+        allowed = 0.1 if predictor.pair.precision == "bf16" else 1e-4
+        shares_NK, mass_N = predictor.infer(images_NHWC)
+        assert np.abs(shares_NK - reference_NK).max() < allowed
+        assert np.abs(mass_N - reference_mass_N).max() < allowed
+
+
+def test_torchscript_takes_bytes_and_any_batch(bootstrap: Path) -> None:
+    import torch
+
+    network = read_torchscript(bootstrap / "model.ts")
+    for n in (1, 3):
+        logits, dog_mass = network(torch.zeros((n, 224, 224, 3), dtype=torch.uint8))
+        assert (logits.shape, dog_mass.shape) == ((n, 120), (n,))
+
+
+def test_validation_photos_are_answered_compared_and_sealed(
+    candidate: Path, foolbox_photos: list[Path], tmp_path: Path
+) -> None:
+    breeds = ["pug"] * len(foolbox_photos)
+    breeds[0], breeds[1] = "bull_mastiff", "a_breed_of_our_own"
+    manifest, pixels = dataset(tmp_path / "shards", foolbox_photos, breeds)
+    steps: list[tuple[str, int, int]] = []
+    folder = export(
+        candidate,
+        tmp_path / "bundle",
+        manifest=manifest,
+        pixels=pixels,
+        progress=lambda *step: steps.append(step),
+    )
+    bundle, validation = read_bundle(folder), read_validation(folder)
+    known = [row for row in manifest.rows if row.breed != "a_breed_of_our_own"]
+    assert set(validation.answers) == {row.photo_id for row in known}
+    assert validation.answers[manifest.rows[0].photo_id].breed == "bull_mastiff"
+    assert bundle.parity.photos == len(known)
+    assert bundle.parity.top1_agreement == 1
+    assert {trial.pair for trial in bundle.trials} == set(usable_pairs())
+    assert validation.pair == REFERENCE.name  # 19 photos prove no faster pair harmless
+    assert "not fitted (19 validation photos of dataset 0123456789abcdef" in bundle.calibration
+    assert steps[-1] == ("export", 19, 19)
+
+
+def test_the_sealed_answers_are_those_of_the_predictor(
+    candidate: Path, foolbox_photos: list[Path], tmp_path: Path
+) -> None:
+    manifest, pixels = dataset(tmp_path / "shards", foolbox_photos, ["pug"] * 20)
+    folder = export(candidate, tmp_path / "bundle", manifest=manifest, pixels=pixels)
+    predictor, sealed = Predictor.load(folder), read_validation(folder).answers
+    for row, path in zip(manifest.rows, foolbox_photos, strict=True):
+        best = predictor.predict(path.read_bytes()).breeds[0]
+        assert sealed[row.photo_id].breed == best.breed
+        assert sealed[row.photo_id].probability == pytest.approx(best.probability, abs=2e-6)
+
+
+def test_a_dataset_of_other_pixels_is_refused(
+    candidate: Path, foolbox_photos: list[Path], tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    manifest, pixels = dataset(tmp_path / "shards", foolbox_photos[:2], ["pug", "pug"])
+    other = replace(manifest, short_side_px=300)
+    with pytest.raises(InputError, match="doggo preprocess --short-side 256"):
+        export(candidate, tmp_path / "bundle", manifest=other, pixels=pixels)
+
+
+def test_a_folder_that_is_there_is_not_overwritten(candidate: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="already there"):
+        export(candidate, tmp_path)
+
+
+def test_a_damaged_candidate_leaves_nothing(candidate: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "candidate"
+    shutil.copytree(candidate, copy)
+    with (copy / "network.safetensors").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(BundleError):
+        export(copy, tmp_path / "out" / "bundle")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 30 MB: less than three files of the weights."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=30m", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("cannot mount a small tmpfs here (needs root)")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_too_small_is_one_line_and_leaves_nothing(
+    candidate: Path, tiny_disk: Path
+) -> None:
+    with pytest.raises(StorageError, match="not enough disk"):
+        export(candidate, tiny_disk / "bundle")
+    assert list(tiny_disk.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_meanwhile_is_one_line_and_leaves_nothing(
+    candidate: Path, tiny_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("doggo.storage.disk.free_bytes", lambda path: 10**12)
+    with pytest.raises(StorageError, match="disk is full"):
+        export(candidate, tiny_disk / "bundle")
+    assert list(tiny_disk.iterdir()) == []

@@ -1,0 +1,165 @@
+"""The probe: it learns, repeats itself, keeps the best epoch, and can be interrupted."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.train.datasets import clouds
+from torch import nn
+
+from doggo.core.errors import InputError
+from doggo.core.metrics import macro_auroc, top_k
+from doggo.train.config import TrainConfig
+from doggo.train.probe import Labelled, ProbeResult, train_probe
+
+CLASSES, FEATURES = 6, 16
+TRAIN = clouds(240, classes=CLASSES, features=FEATURES, seed=1)
+VALIDATION = clouds(120, classes=CLASSES, features=FEATURES, seed=2)
+CONFIG = TrainConfig(lr=1e-2, batch_size=32, max_epochs=8, patience=8).resolved()
+
+
+def _blank() -> nn.Linear:
+    head = nn.Linear(FEATURES, CLASSES)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head
+
+
+def _perfect() -> nn.Linear:
+    """A head that already is as good as it gets on the clouds."""
+    head = _blank()
+    means = np.stack([TRAIN.features[TRAIN.labels == k].mean(0) for k in range(CLASSES)])
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(means))
+        head.bias.copy_(-0.5 * (head.weight**2).sum(1))
+    return head
+
+
+def _shuffled(side: Labelled) -> Labelled:
+    return replace(side, labels=np.random.default_rng(3).permutation(side.labels))
+
+
+def _train(start: nn.Linear, work: Path, config: TrainConfig = CONFIG) -> ProbeResult:
+    return train_probe(start, TRAIN, VALIDATION, config=config, work=work)
+
+
+def test_it_learns_what_can_be_learned(tmp_path: Path) -> None:
+    result = _train(_blank(), tmp_path)
+    assert result.curve[0].val_top1 == pytest.approx(1 / CLASSES)
+    assert result.best.val_top1 > 0.95
+    assert result.best.number > 0
+    assert [epoch.number for epoch in result.curve] == list(range(9))
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_threads(tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    first = _train(_blank(), tmp_path / "a")
+    try:
+        torch.set_num_threads(threads + 1)
+        second = _train(_blank(), tmp_path / "b")
+        assert torch.get_num_threads() == threads + 1
+    finally:
+        torch.set_num_threads(threads)
+    other = _train(_blank(), tmp_path / "c", replace(CONFIG, seed=7))
+    assert first.weight.tobytes() == second.weight.tobytes()
+    assert first.bias.tobytes() == second.bias.tobytes()
+    assert first.curve == second.curve
+    assert first.weight.tobytes() != other.weight.tobytes()
+
+
+def test_the_figures_are_those_of_the_whole_validation_set(tmp_path: Path) -> None:
+    result = _train(_blank(), tmp_path)
+    logits = VALIDATION.features @ result.weight.T + result.bias
+    np.testing.assert_allclose(result.val_logits, logits, atol=1e-4)
+    probabilities = torch.from_numpy(logits).softmax(1).numpy()
+    assert result.best.val_macro_auroc == pytest.approx(
+        macro_auroc(probabilities, VALIDATION.labels)
+    )
+    assert result.best.val_top1 == top_k(probabilities, VALIDATION.labels)
+
+
+def test_the_best_checkpoint_is_the_head_that_is_returned(tmp_path: Path) -> None:
+    result = _train(_blank(), tmp_path)
+    best = torch.load(tmp_path / "best.ckpt", weights_only=True)["state_dict"]
+    assert np.array_equal(best["head.weight"].numpy(), result.weight)
+    assert (tmp_path / "last.ckpt").is_file()
+    assert result.best.val_macro_auroc == max(e.val_macro_auroc for e in result.curve)
+
+
+def test_training_that_only_harms_keeps_the_head_it_began_with(tmp_path: Path) -> None:
+    start = _perfect()
+    result = train_probe(
+        start, _shuffled(TRAIN), VALIDATION, config=replace(CONFIG, lr=0.5), work=tmp_path
+    )
+    assert result.best.number == 0
+    assert np.array_equal(result.weight, start.weight.detach().numpy())
+    assert result.curve[1].val_top1 < result.curve[0].val_top1
+    best = torch.load(tmp_path / "best.ckpt", weights_only=True)["state_dict"]
+    assert np.array_equal(best["head.weight"].numpy(), result.weight)
+
+
+def test_an_epoch_with_a_lower_top1_never_wins(tmp_path: Path) -> None:
+    # A start that ranks at random yet is right about one class: many epochs rank better.
+    for seed in range(3):
+        torch.manual_seed(seed)
+        result = _train(nn.Linear(FEATURES, CLASSES), tmp_path / str(seed))
+        assert result.best.eligible
+        assert result.best.val_top1 >= result.curve[0].val_top1
+        for epoch in result.curve:
+            assert epoch.eligible == (epoch.val_top1 >= result.curve[0].val_top1)
+
+
+def test_it_stops_when_the_ranking_gets_no_better(tmp_path: Path) -> None:
+    config = replace(CONFIG, lr=1e-9, max_epochs=50, patience=3)
+    assert len(_train(_perfect(), tmp_path, config).curve) == 1 + 1 + 3
+
+
+def test_without_epochs_it_keeps_the_start(tmp_path: Path) -> None:
+    start = _perfect()
+    result = _train(start, tmp_path, replace(CONFIG, max_epochs=0))
+    assert len(result.curve) == 1
+    assert np.array_equal(result.weight, start.weight.detach().numpy())
+
+
+def test_a_class_without_validation_photos_is_left_out_of_the_auroc(tmp_path: Path) -> None:
+    some = VALIDATION.labels != 0
+    side = Labelled(features=VALIDATION.features[some], labels=VALIDATION.labels[some])
+    result = train_probe(_blank(), TRAIN, side, config=CONFIG, work=tmp_path)
+    assert result.best.val_macro_auroc > 0.99
+
+
+def test_training_that_diverges_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="diverged"):
+        _train(_blank(), tmp_path, replace(CONFIG, lr=1e38))
+
+
+def test_it_tells_how_far_it_is(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    train_probe(
+        _blank(), TRAIN, VALIDATION, config=CONFIG, work=tmp_path,
+        progress=lambda *what: told.append(what),
+    )  # fmt: skip
+    assert told == [("train", n, 8) for n in range(1, 9)]
+
+
+def test_it_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    _train(_blank(), tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_ctrl_c_leaves_the_last_epoch_and_the_signal_as_they_were(tmp_path: Path) -> None:
+    def interrupt(_: str, done: int, __: int) -> None:
+        if done == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train_probe(_blank(), TRAIN, VALIDATION, config=CONFIG, work=tmp_path, progress=interrupt)
+    assert signal.getsignal(signal.SIGINT) is before
+    last = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert last["epoch"] == 1  # counted from 0: the second epoch was the last whole one

@@ -1,0 +1,199 @@
+"""Bytes in, answer out: the verdict rule, order, limits, and bundles that must not load."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests import tiny_bundle
+from tests.tiny_bundle import COLOURS, make_bundle, picture
+
+from doggo.core.errors import BundleError, PhotoError, UsageError
+from doggo.core.records import Prediction, Verdict
+from doggo.vision import owner_step, runtime
+from doggo.vision.bundle import bundle_sha256, seal
+from doggo.vision.predictor import SHOWN_BREEDS, Predictor
+from doggo.vision.runtime import REFERENCE, Pair
+from doggo.vision.verdict import Thresholds, calibrated
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "colour")
+
+
+@pytest.fixture(scope="module")
+def predictor(folder: Path) -> Predictor:
+    return Predictor.load(folder)
+
+
+def without_accidents(prediction: Prediction) -> Prediction:
+    return replace(prediction, prediction_id="", latency_ms=0.0)
+
+
+@pytest.mark.parametrize(("breed", "colour"), COLOURS.items())
+def test_the_answer_is_the_best_breed_with_its_model(
+    predictor: Predictor, folder: Path, breed: str, colour: tuple[int, int, int]
+) -> None:
+    prediction = predictor.predict(picture(colour))
+    assert prediction.verdict is Verdict.BREED
+    assert prediction.breeds[0].breed == breed
+    assert prediction.model.sha256 == bundle_sha256(folder)
+    assert (prediction.model.name, prediction.model.version) == ("colour", 0)
+    assert prediction.latency_ms > 0
+
+
+def test_three_breeds_best_first_with_probabilities_of_six_digits(predictor: Predictor) -> None:
+    prediction = predictor.predict(picture((200, 120, 40)))
+    shares = [item.probability for item in prediction.breeds]
+    assert len(shares) == SHOWN_BREEDS
+    assert shares == sorted(shares, reverse=True)
+    assert math.isclose(sum(shares), 1, abs_tol=1e-5)
+    assert all(round(share, 6) == share for share in shares)
+
+
+def test_a_model_of_two_breeds_answers_with_two(tmp_path: Path) -> None:
+    predictor = Predictor.load(make_bundle(tmp_path / "two", ["beagle", "pug"]))
+    assert len(predictor.predict(picture((9, 250, 9))).breeds) == 2
+
+
+def test_a_dark_picture_is_no_dog_and_a_grey_one_hard_to_tell(predictor: Predictor) -> None:
+    assert predictor.predict(picture((20, 5, 5))).verdict is Verdict.NOT_A_DOG
+    assert predictor.predict(picture((200, 200, 190))).verdict is Verdict.UNSURE
+
+
+@given(mass=st.floats(0, 1), share=st.floats(0, 1), dog_mass=st.floats(0, 1), sure=st.floats(0, 1))
+def test_verdict_rule(mass: float, share: float, dog_mass: float, sure: float) -> None:
+    verdict = Thresholds(dog_mass=dog_mass, breed_probability=sure).verdict(mass, share)
+    if mass < dog_mass:
+        assert verdict is Verdict.NOT_A_DOG
+    elif share < sure:
+        assert verdict is Verdict.UNSURE
+    else:
+        assert verdict is Verdict.BREED
+
+
+def test_calibration_divides_by_the_temperature() -> None:
+    logits_NK = np.float32([[1, 2, 4], [1000, -1000, 0]])
+    found_NK = calibrated(logits_NK, 2.0)
+    expected_K = np.exp([0.5, 1, 2]) / np.exp([0.5, 1, 2]).sum()
+    assert np.allclose(found_NK[0], expected_K)
+    assert np.allclose(found_NK[1], [1, 0, 0])
+
+
+def test_the_same_bytes_give_the_same_answer_whatever_comes_with_them(
+    predictor: Predictor, foolbox_photos: list[Path]
+) -> None:
+    datas = [path.read_bytes() for path in foolbox_photos]
+    alone = [without_accidents(predictor.predict(data)) for data in datas]
+    together = predictor.predict_many(datas)
+    assert alone == [without_accidents(item) for item in together if isinstance(item, Prediction)]
+    backwards = predictor.predict_many(datas[::-1])[::-1]
+    assert alone == [without_accidents(item) for item in backwards if isinstance(item, Prediction)]
+
+
+def test_every_prediction_has_its_own_id(predictor: Predictor) -> None:
+    answers = predictor.predict_many([picture((1, 2, 3))] * 20)
+    assert len({item.prediction_id for item in answers if isinstance(item, Prediction)}) == 20
+
+
+def test_bad_photos_among_good_ones_are_told_apart_in_order(predictor: Predictor) -> None:
+    seen: list[tuple[str, int, int]] = []
+    answers = predictor.predict_many(
+        [picture(COLOURS["pug"]), b"", b"no picture", picture(COLOURS["beagle"])],
+        lambda *step: seen.append(step),
+    )
+    assert [type(answer) for answer in answers] == [Prediction, PhotoError, PhotoError, Prediction]
+    assert seen == [("predict", n, 4) for n in (1, 2, 3, 4)]
+    assert predictor.predict_many([]) == []
+
+
+def test_many_threads_may_share_a_predictor(predictor: Predictor) -> None:
+    datas = [picture(colour) for colour in COLOURS.values()] * 10
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(predictor.predict, datas))
+    assert [answer.breeds[0].breed for answer in answers] == list(COLOURS) * 10
+
+
+def test_answers_are_the_same_with_one_thread_and_with_four(folder: Path) -> None:
+    data = picture((90, 80, 70))
+    one, four = (Predictor.load(folder, threads=threads) for threads in (1, 4))
+    assert without_accidents(one.predict(data)) == without_accidents(four.predict(data))
+
+
+def test_the_version_comes_from_the_card(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path / "bundle")
+    (folder / "card.json").write_text(json.dumps({"version": 4}))
+    assert Predictor.load(folder).model.version == 4
+
+
+def test_an_altered_network_is_not_even_opened(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path / "bundle")
+    with (folder / "model.onnx").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(BundleError, match=r"model\.onnx was altered"):
+        Predictor.load(folder)
+
+
+def test_a_network_with_other_outputs_than_labels_is_refused(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path / "bundle")
+    onnx.save(tiny_bundle.colour_network(5), folder / "model.onnx")
+    seal(folder, tiny_bundle.record())
+    with pytest.raises(BundleError, match="not logits of"):
+        Predictor.load(folder)
+
+
+def test_a_bundle_of_another_processing_step_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner_step, "NAME", "equalise")
+    with pytest.raises(BundleError, match=r"'none'.*'equalise'"):
+        Predictor.load(folder)
+
+
+def test_the_smoke_test_passes_a_network_that_answers(predictor: Predictor) -> None:
+    predictor.smoke_test()
+
+
+@pytest.mark.parametrize("gain", [float("nan"), float("inf")])
+def test_the_smoke_test_refuses_numbers_that_are_no_answer(tmp_path: Path, gain: float) -> None:
+    predictor = Predictor.load(make_bundle(tmp_path / "bundle", gain=gain))
+    with np.errstate(invalid="ignore"), pytest.raises(BundleError, match="smoke test"):
+        predictor.smoke_test()
+
+
+def test_the_pair_can_be_forced_and_a_lossy_one_is_never_chosen(folder: Path) -> None:
+    assert Predictor.load(folder).pair == REFERENCE
+    forced = runtime.usable_pairs()[-1]
+    assert Predictor.load(folder, pair=forced).pair == forced
+
+
+def test_a_pair_that_this_machine_lacks_is_a_clear_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "_has_bf16", lambda: False)
+    with pytest.raises(UsageError, match="cannot run"):
+        Predictor.load(folder, pair=Pair("openvino", "bf16"))
+
+
+def test_predicting_needs_no_training_library_and_no_web_framework(folder: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from doggo.vision.predictor import Predictor; "
+        f"Predictor.load(Path({str(folder)!r})).smoke_test(); "
+        "print(sorted({'torch', 'pydantic', 'pyarrow', 'pandas', 'mlflow', 'fastapi', "
+        "'sqlalchemy', 'onnx'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
