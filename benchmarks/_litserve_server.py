@@ -55,9 +55,7 @@ class Docs(ls.LitAPI):
     def encode_response(self, output):
         best = np.argsort(-output)[:3]
         return {
-            "breeds": [
-                {"breed": self.labels[i], "probability": float(output[i])} for i in best
-            ]
+            "breeds": [{"breed": self.labels[i], "probability": float(output[i])} for i in best]
         }
 
 

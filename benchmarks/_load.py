@@ -39,7 +39,7 @@ def requests_of(photos: Sequence[bytes]) -> list[bytes]:
     requests = []
     for photo in photos:
         body = (
-            b"--%b\r\nContent-Disposition: form-data; name=\"photo\"; filename=\"photo.jpg\"\r\n"
+            b'--%b\r\nContent-Disposition: form-data; name="photo"; filename="photo.jpg"\r\n'
             b"Content-Type: image/jpeg\r\n\r\n%b\r\n--%b--\r\n" % (EDGE, photo, EDGE)
         )
         head = (

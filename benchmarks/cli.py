@@ -44,7 +44,7 @@ def main() -> int:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        graph = next(Path(folder).rglob("model.onnx"))
+        [graph] = Path(folder).rglob("versions/*/model.onnx")
         photo = Path(folder) / "one.jpg"
         photo.write_bytes(drawn_jpeg("drawn_rings", 0))
 

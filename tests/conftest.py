@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -39,3 +40,19 @@ def foolbox_photos() -> list[Path]:
     assert spec is not None and spec.submodule_search_locations
     folder = Path(spec.submodule_search_locations[0]) / "data"
     return sorted(folder.glob("imagenet_*.jpg"))
+
+
+@pytest.fixture(scope="session")
+def bootstrap_bundle(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A real sealed bundle: lite0's ImageNet head for 120 breeds. Made once for all workers."""
+    root = tmp_path_factory.getbasetemp()
+    shared = root if worker_id == "master" else root.parent
+    bundle = shared / "bootstrap-bundle"
+    with FileLock(shared / "bootstrap-bundle.lock"):
+        if not bundle.exists():
+            from doggo.export.run import export
+            from doggo.train.bootstrap import bootstrap_candidate
+
+            candidate = bootstrap_candidate("efficientnet_lite0", shared / "bootstrap-candidate")
+            export(candidate, bundle)
+    return bundle

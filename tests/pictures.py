@@ -53,6 +53,7 @@ def encode(image: Image.Image, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+@lru_cache
 def telling(kind: str, orientation: int = 1) -> bytes:
     """A file of a kind that carries every kind of metadata that it can."""
     image, tags = picture(), exif(orientation)

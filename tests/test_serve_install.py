@@ -62,7 +62,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("build", "--quiet", "--wheel", "--no-build-isolation", "--out-dir", str(out)),
         *("--python", sys.executable, str(ROOT)),
     )
-    return next(out.glob("doggo-*.whl"))
+    [built] = out.glob("doggo-*.whl")
+    return built
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def test_the_base_install_is_small_and_answers(
     wheel: Path, bundle: Path, version: str, tmp_path: Path
 ) -> None:
     python = _install(wheel, version, tmp_path)
-    site_packages = next((tmp_path / "venv").glob("lib/python*/site-packages"))
+    [site_packages] = (tmp_path / "venv").glob("lib/python*/site-packages")
     size = sum(f.stat().st_size for f in site_packages.rglob("*") if f.is_file())
     assert size <= LIMIT_BYTES, f"{size / 1e6:.0f} MB"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -44,16 +45,23 @@ def test_an_answer_that_must_not_be_given_is_told(bad: Asked) -> None:
 
 def _demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if "DOGGO" not in name}
-    return subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-m", "doggo.apps.demo", *arguments],
         cwd=folder,
         env={**environment, "DOGGO_HOME": str(folder / "home")},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=280,
-        check=False,
+        start_new_session=True,
     )
+    try:
+        out, err = process.communicate(timeout=280)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)  # the commands that it runs as well
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def test_without_photos_real_ones_are_asked_and_the_machinery_is_checked(tmp_path: Path) -> None:

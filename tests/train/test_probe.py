@@ -134,8 +134,9 @@ def test_a_class_without_validation_photos_is_left_out_of_the_auroc(tmp_path: Pa
 
 
 def test_training_that_diverges_says_so(tmp_path: Path) -> None:
+    huge = replace(TRAIN, features=TRAIN.features * np.float32(5e37))
     with pytest.raises(InputError, match="diverged"):
-        _train(_blank(), tmp_path, replace(CONFIG, lr=1e38))
+        train_probe(_perfect(), huge, VALIDATION, config=replace(CONFIG, lr=10.0), work=tmp_path)
 
 
 def test_it_tells_how_far_it_is(tmp_path: Path) -> None:

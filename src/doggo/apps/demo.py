@@ -47,7 +47,7 @@ class Asked:
         return self.breeds[0][0] if self.breeds else ""
 
     def cells(self) -> list[str]:
-        said = ""
+        said = "–"
         if self.verdict != Verdict.NOT_A_DOG:
             said = ", ".join(f"{title(breed)} {share:.0%}" for breed, share in self.breeds[:3])
         return [self.photo, self.known, self.verdict, said, f"{self.latency_ms:.0f}"]
@@ -151,11 +151,12 @@ def _with_photos(show: Show, photos: Sequence[Path]) -> None:
         show.stages.append(("server ready", server.ready_s))
         asked = show.stage(
             f"{len(held_out)} photos of the test split over HTTP",
-            lambda: [_ask(server, file.name, title(breed), file) for breed, file in held_out],
+            lambda: [_ask(server, _short(file), title(breed), file) for breed, file in held_out],
         )
-    result(
-        table(["photo", "folder says", "verdict", "model says", "ms"], [a.cells() for a in asked])
-    )
+    head = ["photo", "folder says", "verdict", "model says", "ms"]
+    result(table(head, [answer.cells() for answer in asked]))
+    right = sum(title(answer.best) == answer.known for answer in asked)
+    result(f"{right} of {len(asked)} as the folder says; the report has them all")
 
 
 def _without_photos(show: Show) -> None:
@@ -255,6 +256,10 @@ def _foolbox_photos() -> list[Path]:
     if not files:
         raise UsageError("the demo's photos come with foolbox; run `make setup` first")
     return files
+
+
+def _short(file: Path) -> str:
+    return file.name if len(file.name) < 24 else f"{file.stem[:12]}…{file.suffix}"
 
 
 def _known(file: Path) -> str:

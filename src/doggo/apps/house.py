@@ -60,7 +60,9 @@ def databases(settings: Settings) -> Iterator[Finding]:
     from doggo.storage.archive import is_sqlite
     from doggo.storage.database import SCHEMA_VERSION
 
-    files = sorted(settings.home.glob("*.db")) if settings.home.is_dir() else []
+    files = [
+        file for found in ("*.db", "tracker/*.db") for file in sorted(settings.home.glob(found))
+    ]
     if not files:
         yield Finding(check="database", level=Level.OK, detail="none yet; made on first use")
     for file in files:

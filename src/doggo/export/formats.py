@@ -1,12 +1,14 @@
 """A trained network as files that need no PyTorch code to run: ONNX and TorchScript.
 
-The one place that calls `torch.onnx` and `torch.jit`. Knows nothing of bundles.
+The one place that calls `torch.onnx` and `torch.jit`. Files are written by Python from memory:
+torch's own writers abort the process when the disk is full. Knows nothing of bundles.
 
 Legend: N photos, K breeds, S side in pixels.
 """
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,29 +26,33 @@ def write_onnx(network: DogNet, size_px: int, path: Path) -> None:
     """Write an ONNX file: `images` uint8 [N, S, S, 3] → `logits` [N, K], `dog_mass` [N]."""
     names = ["images", "logits", "dog_mass"]
     # The runtime fixes the axis called N to 1, which lets it fold the padding's arithmetic.
+    buffer = io.BytesIO()
     with _deprecations_ignored(), torch.inference_mode():
         # The exporter of the other kind (dynamo) takes 7 s instead of 1.7 s for lite0 and
         # needs onnxscript (torch 2.15, November 2026).
         torch.onnx.export(
             network.eval(),
             (_example(size_px),),
-            str(path),
+            buffer,
             dynamo=False,
             opset_version=OPSET,
             input_names=names[:1],
             output_names=names[1:],
             dynamic_axes={name: {0: "N"} for name in names},
         )
+    path.write_bytes(buffer.getvalue())
 
 
 def write_torchscript(network: DogNet, size_px: int, path: Path) -> None:
     """Write a TorchScript file of the same function, frozen."""
+    buffer = io.BytesIO()
     with _deprecations_ignored(), torch.inference_mode():
         # Its own check runs the network again; export compares on real photos afterwards.
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
             network.eval(), (_example(size_px),), check_trace=False
         )
-        torch.jit.freeze(traced).save(str(path))
+        torch.jit.save(torch.jit.freeze(traced), buffer)  # type: ignore[no-untyped-call]
+    path.write_bytes(buffer.getvalue())
 
 
 def read_torchscript(path: Path) -> torch.jit.ScriptModule:

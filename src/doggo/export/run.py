@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from doggo.core.errors import InputError, StorageError
 from doggo.core.progress import Progress, silent
@@ -85,7 +85,7 @@ def _write_network(folder: Path, info: CandidateInfo, network: DogNet) -> None:
     write_onnx(network, info.view.size_px, folder / "model.onnx")
     write_torchscript(network, info.view.size_px, folder / "model.ts")
     weights = {key: value.contiguous() for key, value in network.state_dict().items()}
-    save_file(weights, folder / "model.safetensors")
+    (folder / "model.safetensors").write_bytes(save(weights))
     (folder / "labels.json").write_text(json.dumps(info.labels, indent=1) + "\n")
 
 

@@ -29,6 +29,7 @@ from doggo.intake.report import IntakeReport, Tally
 from doggo.intake.scan import Found, scan
 from doggo.intake.worker import hash_file
 from doggo.storage.buckets import Bucket
+from doggo.storage.disk import need_disk
 from doggo.storage.photos import PhotoStore
 from doggo.storage.pixels import PixelKey, Place
 from doggo.storage.shards import map_shard
@@ -45,11 +46,9 @@ _CHUNK_TIMEOUT_S = 300.0
 _FILE_TIMEOUT_S = 30.0
 _LARGEST_CHUNK, _SMALLEST_CHUNK = 128, 16
 _HASHED_TOGETHER = 1024
-_PICTURE_NAMES = frozenset(
-    (
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif", ".hif"),
-        *(".avif", ".gif", ".tif", ".tiff", ".bmp"),
-    )
+# What lies beside photos; nameless files are the annotations of Stanford Dogs.
+_COMPANIONS = frozenset(
+    ("", ".csv", ".tsv", ".txt", ".md", ".json", ".jsonl", ".xml", ".html", ".yaml", ".yml")
 )
 _BYTES_A_PHOTO = 300_000  # of canonical pixels at a short side of 256 px, on average at most
 
@@ -234,11 +233,11 @@ class _Run:
 
     def _is_no_candidate(self, file: File) -> bool:
         """Leave out what neither is a picture nor is called one, such as a README."""
-        named = Path(file.path).suffix.lower() in _PICTURE_NAMES
-        foreign = file.fact.reason in (Rejection.NOT_A_PICTURE, Rejection.EMPTY) and not named
-        if foreign:
+        no_picture = file.fact.reason in (Rejection.NOT_A_PICTURE, Rejection.EMPTY)
+        companion = no_picture and Path(file.path).suffix.lower() in _COMPANIONS
+        if companion:
             self.tally.ignore(file.path, f"not a picture: {file.fact.detail}")
-        return foreign
+        return companion
 
     def _apply(self, files: Sequence[File], chunk: Chunk) -> None:
         pictures = {
@@ -313,6 +312,8 @@ def _met_again(source: Source, path: str, again: bool) -> Source:
     outcome = source.outcome
     if outcome is Outcome.ADDED:
         outcome = Outcome.EXACT_DUPLICATE if again else Outcome.ALREADY_PRESENT
+        if again:
+            return replace(source, path=path, outcome=outcome, detail="same file")
     return replace(source, path=path, outcome=outcome)
 
 
@@ -332,9 +333,4 @@ def _check_disk(files: Sequence[Found], folder: Path) -> None:
             needed += Path(found.path).stat().st_size + _BYTES_A_PHOTO
         except OSError:
             continue  # the reader will tell
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise StorageError(
-            f"{len(files)} photos need about {needed / 1e9:.1f} GB and {folder} has "
-            f"{free / 1e9:.1f} GB free; free some space or set DOGGO_HOME to another disk"
-        )
+    need_disk(folder, needed, f"{len(files)} photos and their pixels")

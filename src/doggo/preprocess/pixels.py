@@ -15,7 +15,7 @@ from pathlib import Path
 
 from doggo.core.errors import Rejection, StorageError
 from doggo.core.progress import Progress
-from doggo.core.records import Origin, Photo
+from doggo.core.records import Origin, Photo, QuarantineReason
 from doggo.preprocess.worker import Chunk, Decoded
 from doggo.storage.buckets import Bucket
 from doggo.storage.photos import PhotoStore, Removal
@@ -137,6 +137,7 @@ class PixelMaker:
         """Adopt a decoded shard; return whether photos had to be taken out of use."""
         removals = [Removal(one.photo_id, one.reason, one.detail) for one in decoded if one.reason]
         if removals:
+            self._check_bucket(chunk, removals)
             for removal in removals:
                 log.warning("photo_quarantined photo_id=%s reason=%s", *astuple(removal)[:2])
             self._store.remove(removals)
@@ -150,6 +151,15 @@ class PixelMaker:
         if places:
             self._adopt(shard, places)
         return bool(removals)
+
+    def _check_bucket(self, chunk: Chunk, removals: Sequence[Removal]) -> None:
+        """Do not take a bucket that is not mounted for photos that are lost."""
+        missing = sum(removal.reason == QuarantineReason.UNREADABLE for removal in removals)
+        if missing > max(1, len(chunk.files) // 2):
+            raise StorageError(
+                f"{missing} of {len(chunk.files)} photos are not readable in the raw bucket, such "
+                f"as {chunk.files[0][1]}: check that it is mounted and that its URL is right"
+            )
 
     def _adopt(self, shard: SpoolShard, live: Sequence[Place]) -> None:
         """Move a finished shard into the bucket, without what is no longer in use."""

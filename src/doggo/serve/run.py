@@ -74,6 +74,11 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._on_start()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        # uvicorn would raise the signal again now; an end that was asked for is no failure.
+        self._captured_signals.clear()
+
     def stop(self) -> None:
         """End the server from another thread."""
         self.should_exit = True

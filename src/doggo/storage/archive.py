@@ -32,8 +32,8 @@ from doggo.storage.disk import need_disk
 
 FORMAT = 1
 MANIFEST = "backup.json"
-CACHES = frozenset({"cache"})
-"""Folders directly under the home that are made again from the rest."""
+CACHES = frozenset({"cache", "work"})
+"""Folders directly under the home that are made again, or held scratch files."""
 
 _POINTERS = frozenset({"production", "latest"})
 _CHUNK_BYTES = 1 << 20
@@ -124,8 +124,8 @@ def _files_to_keep(home: Path) -> tuple[list[tuple[Path, int]], tuple[str, ...]]
             subfolders[:] = [name for name in subfolders if name not in CACHES]
         for name in names:
             path = here / name
-            if name.startswith(".tmp-"):
-                continue  # an unfinished write
+            if name.startswith(".tmp-") or name.endswith(".lock"):
+                continue  # an unfinished write; a lock that means nothing elsewhere
             if path.is_symlink() or not path.is_file():
                 left_out.append(f"{path.relative_to(home)} (not a plain file)")
                 continue

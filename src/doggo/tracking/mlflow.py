@@ -23,7 +23,7 @@ from doggo.tracking.null import NullTracker
 from doggo.tracking.port import Metric, TrackedVersion
 from doggo.tracking.tolerant import TolerantTracker
 
-VERSION_TAG = "doggo.version"
+VERSION_TAG, URI_TAG = "doggo.version", "doggo.bundle"
 _BATCH = 1000  # the most metrics that MLflow takes in one request
 _PARAM_LENGTH = 6000
 
@@ -140,15 +140,15 @@ class MlflowTracker:
 
     def mirror_version(self, version: TrackedVersion) -> None:
         client = self._open()
-        tags = {VERSION_TAG: str(version.version), **version.tags}
+        tags = {VERSION_TAG: str(version.version), URI_TAG: version.uri, **version.tags}
+        # A server refuses local paths as a source, so it is a name; the place is in a tag.
+        source = f"bundle:/{version.model}/{version.version}"
         with _mlflow_errors(self.url):
             if not client.search_registered_models(f"name = '{version.model}'"):
                 client.create_registered_model(version.model)
             known = self._mirrored(client, version.model).get(version.version)
             if known is None:
-                client.create_model_version(
-                    version.model, version.uri, run_id=version.run_id, tags=tags
-                )
+                client.create_model_version(version.model, source, run_id=version.run_id, tags=tags)
                 return
             for key, value in tags.items():
                 client.set_model_version_tag(version.model, known, key, value)
@@ -259,10 +259,10 @@ def ui_command(url: str, home: Path, *, host: str = "127.0.0.1", port: int = 500
     """Return the command line that shows the tracker's pages, for `ui_environment`.
 
     Raises:
-        StorageError: the tracker is a server already, whose pages are at its URL.
+        UsageError: the tracker is a server already, whose pages are at its URL.
     """
     if url:
-        raise StorageError(f"the tracker is a server: open {_shown(url)} in a browser")
+        raise UsageError(f"the tracker is a server: open {_shown(url)} in a browser")
     database, artifacts = store_urls(home)
     return [
         *(sys.executable, "-m", "mlflow", "server"),

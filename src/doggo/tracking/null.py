@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from doggo.core.errors import StorageError
 from doggo.tracking.port import Metric, TrackedVersion
 
 
@@ -65,8 +66,10 @@ class NullTracker:
         aliases = self._aliases.setdefault(model, {})
         if version is None:
             aliases.pop(alias, None)
-        else:
+        elif version in self._versions.get(model, {}):
             aliases[alias] = version
+        else:
+            raise StorageError(f"the tracker has no version {version} of {model}")
 
     def aliases(self, model: str) -> Mapping[str, int]:
         return dict(self._aliases.get(model, {}))

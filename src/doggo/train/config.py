@@ -13,6 +13,7 @@ from typing import Final
 from doggo.core.errors import UsageError
 
 PROBE: Final = "probe"
+LARGEST_LR: Final = 10.0
 
 _PROBE_DEFAULTS: Final = {"lr": 1e-4, "batch_size": 256, "weight_decay": 1e-2}
 """AdamW on embeddings. A batch of 256 is as good as one of 32 (validation top-1 within 0.2
@@ -32,7 +33,7 @@ class TrainConfig:
     Attributes:
         model: backbone, see `nets.backbones`.
         recipe: how to train; `probe` trains the breed head on embeddings.
-        lr: learning rate, > 0.
+        lr: learning rate, above 0 and at most `LARGEST_LR`.
         batch_size: photos a step.
         weight_decay: of AdamW, >= 0.
         patience: epochs without a better validation macro AUROC before it stops.
@@ -71,8 +72,8 @@ class TrainConfig:
         _at_least("n-labels", self.n_labels, 2)
         _at_least("n-samples", self.n_samples, 1)
         _at_least("weight-decay", self.weight_decay, 0)
-        if self.lr is not None and not 0 < self.lr < float("inf"):
-            raise UsageError(f"--lr must be above 0, not {self.lr}")
+        if self.lr is not None and not 0 < self.lr <= LARGEST_LR:
+            raise UsageError(f"--lr must be above 0 and at most {LARGEST_LR}, not {self.lr}")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"--seed must be from 0 to {2**32 - 1}, not {self.seed}")
 

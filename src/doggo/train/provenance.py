@@ -26,7 +26,7 @@ def git_revision() -> str:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(  # noqa: S603 - our own arguments
+        done = subprocess.run(
             ["git", "-C", str(folder), *arguments],  # noqa: S607 - the owner's git, found on PATH
             capture_output=True,
             text=True,

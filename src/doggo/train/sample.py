@@ -38,7 +38,8 @@ def sample(
         n_train = len(train)
         if n_samples is not None and n_train + n_validation > n_samples:
             share = n_validation / (n_train + n_validation)
-            n_validation = min(n_validation, max(1, round(n_samples * share)))
+            wanted = min(round(n_samples * share), n_samples - 1)
+            n_validation = min(n_validation, max(1, wanted))
             n_train = min(n_train, max(1, n_samples - n_validation))
         chosen.update(row.photo_id for row in choose.sample(train, n_train))
         chosen.update(row.photo_id for row in choose.sample(validation, n_validation))

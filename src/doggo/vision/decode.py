@@ -27,6 +27,7 @@ from PIL import (
 
 from doggo.vision import jpeg
 from doggo.vision.colour import needs_transform, plain_mode, to_srgb
+from doggo.vision.exif import ORIENTATION_TAG, UPRIGHT, turn_upright
 from doggo.vision.header import Format
 from doggo.vision.limits import scale_divisor
 
@@ -47,7 +48,7 @@ Band = Callable[[int, int], Image.Image]  # rows from, rows to -> those rows, al
 
 
 def decode_small(data: bytes, found: Format, short_side_px: int) -> NDArray[np.uint8]:
-    """Return sRGB pixels [H, W, 3], not yet turned upright, short side at most `short_side_px`.
+    """Return sRGB pixels [H, W, 3], short side at most `short_side_px`, not turned by EXIF.
 
     Args:
         data: a file of format `found`, cleaned by `without_metadata`: no decoder meets metadata.
@@ -65,7 +66,11 @@ def decode_small(data: bytes, found: Format, short_side_px: int) -> NDArray[np.u
         image.load()
         prepare = _flat if found in RE_ENCODED else plain_mode
         profile = None if found in RE_ENCODED else image.info.get("icc_profile")
-        return _pixels(_shrink(image.size, short_side_px, _bands_of(image, prepare)), profile)
+        small = _shrink(image.size, short_side_px, _bands_of(image, prepare))
+        image_HWC = _pixels(small, profile)
+        if found is Format.AVIF:  # Pillow leaves the file's own turns to us, told as EXIF
+            return turn_upright(image_HWC, image.getexif().get(ORIENTATION_TAG, UPRIGHT))
+        return image_HWC
 
 
 def full_frame(data: bytes, found: Format) -> Image.Image:

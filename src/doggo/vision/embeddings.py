@@ -18,6 +18,7 @@ import secrets
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -118,7 +119,8 @@ class EmbeddingCache:
             temporary.replace(folder / f"{name}.ids")
         except OSError as error:
             for file in (temporary, folder / f"{name}.npy"):
-                file.unlink(missing_ok=True)
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)
             raise StorageError(
                 f"cannot keep embeddings in {folder}: {explain_os_error(error)}"
             ) from error
@@ -199,7 +201,7 @@ def features_of(
 def _read_chunk(file: Path, digest: str, n: int) -> F32 | None:
     try:
         chunk_ND = np.load(file, allow_pickle=False)
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return None
     if chunk_ND.ndim != 2 or len(chunk_ND) != n or chunk_ND.dtype != np.float32:
         return None

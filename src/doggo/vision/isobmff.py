@@ -1,7 +1,7 @@
-"""The boxes of HEIC and AVIF files: where items lie, how large they are, and how to blank them.
+"""The boxes of HEIC and AVIF files: where items lie and how large they are.
 
-Owns reading the `meta` box and overwriting metadata in place, so that no offset moves. Knows
-nothing of codecs. Layouts: ISO/IEC 14496-12 (boxes, iloc, iinf) and 23008-12 (ispe).
+Owns reading the `meta` box. Knows nothing of codecs or what to keep.
+Layouts: ISO/IEC 14496-12 (boxes, iloc, iinf) and 23008-12 (ispe).
 """
 
 from __future__ import annotations
@@ -11,13 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from doggo.core.errors import PhotoError, Rejection
-from doggo.vision.exif import empty_exif
 
 _MAX_BOXES = 20_000  # a 100 MP grid of 512 px tiles needs about 2,000
-_KEPT_TOP_LEVEL = frozenset({b"ftyp", b"meta", b"mdat", b"moov", b"free", b"skip"})
-_METADATA_ITEMS = frozenset({b"Exif", b"mime", b"uri "})
-_METADATA_PROPERTIES = frozenset({b"udes", b"altt", b"crtt", b"mdft", b"uuid"})
-_EMPTY_XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +71,8 @@ def meta_box(data: bytes) -> Box | None:
     return next((box for box in boxes(data, 0, len(data)) if box.kind == b"meta"), None)
 
 
-def _properties(data: bytes, meta: Box) -> Box | None:
+def properties_box(data: bytes, meta: Box) -> Box | None:
+    """Return the `ipco` box: the properties that items share."""
     holder = child(data, meta, b"iprp", 4)
     return child(data, holder, b"ipco") if holder else None
 
@@ -107,7 +103,7 @@ def read_info(data: bytes) -> Info:
         PhotoError: BROKEN if the file declares no picture.
     """
     meta = meta_box(data)
-    properties = _properties(data, meta) if meta else None
+    properties = properties_box(data, meta) if meta else None
     if meta is None or properties is None:
         raise _broken("it declares no picture")
     known = list(boxes(data, properties.body, properties.end))
@@ -141,7 +137,7 @@ def _primary_properties(data: bytes, meta: Box, known: list[Box]) -> list[Box]:
     read = _Reader(data, table.body, table.end)
     version, flags = read.take(1), read.take(3)
     width, mask = (2, 0x7FFF) if flags & 1 else (1, 0x7F)
-    for _ in range(read.take(4)):
+    for _ in range(_plausible(read.take(4))):
         item_id = read.take(2 if version < 1 else 4)
         numbers = [read.take(width) & mask for _ in range(read.take(1))]
         if item_id == wanted:
@@ -180,7 +176,17 @@ def items(data: bytes) -> list[Item]:
         places = _places(data, child(data, meta, b"iloc", 4), child(data, meta, b"idat", 4))
     except struct.error as error:
         raise _broken("its table of contents is cut short") from error
-    return [Item(item_id, kinds.get(item_id, b""), place) for item_id, place in places.items()]
+    found = [Item(item_id, kinds.get(item_id, b""), place) for item_id, place in places.items()]
+    claimed = sum(end - start for item in found for start, end in item.extents)
+    if claimed > 4 * len(data):  # items may share bytes, but not all of them all bytes
+        raise _broken("its items lie over each other")
+    return found
+
+
+def _plausible(count: int) -> int:
+    if count > _MAX_BOXES:
+        raise _broken(f"a table of {count:,} entries")
+    return count
 
 
 def _kinds(data: bytes, info: Box | None) -> dict[int, bytes]:
@@ -223,13 +229,13 @@ def _places(
     index_w = widths & 15 if version else 0
     id_w = 2 if version < 2 else 4
     places = {}
-    for _ in range(read.take(id_w)):
+    for _ in range(_plausible(read.take(id_w))):
         item_id = read.take(id_w)
         method = read.take(2) & 15 if version else 0
         read.take(2)
         base, extents = read.take(base_w), []
         origin = item_data.body if method == 1 and item_data else 0
-        for _ in range(read.take(2)):
+        for _ in range(_plausible(read.take(2))):
             read.take(index_w)
             start = origin + base + read.take(offset_w)
             length = read.take(length_w) or len(data) - start
@@ -237,75 +243,3 @@ def _places(
         if method < 2:
             places[item_id] = tuple(extents)
     return places
-
-
-def blank_metadata(data: bytes) -> bytes:
-    """Return the file with EXIF, XMP, other descriptions and appended films overwritten.
-
-    Every offset stays where it was; an EXIF item becomes a valid empty one. Bytes of `mdat`
-    that belong to no kept item are zeroed.
-
-    Raises:
-        PhotoError: BROKEN if the tables cannot be read.
-    """
-    clean = bytearray(data)
-    kept_end, has_film = 0, False
-    for box in boxes(data, 0, len(data)):
-        kept_end = box.end
-        if box.kind == b"moov":
-            has_film = True
-            _blank_user_data(clean, box)
-        elif box.kind not in _KEPT_TOP_LEVEL:
-            _free(clean, box)
-    meta = meta_box(data)
-    properties = _properties(data, meta) if meta else None
-    if properties is not None:
-        for box in boxes(data, properties.body, properties.end):
-            if box.kind in _METADATA_PROPERTIES:
-                _free(clean, box)
-    found = items(data)
-    if not has_film:
-        _blank_unclaimed(clean, found)
-    for item in found:
-        if item.kind in _METADATA_ITEMS:
-            _blank_item(clean, item)
-    return bytes(clean[:kept_end])
-
-
-def _free(clean: bytearray, box: Box) -> None:
-    clean[box.start + 4 : box.start + 8] = b"free"
-    clean[box.body : box.end] = bytes(box.end - box.body)
-
-
-def _blank_user_data(clean: bytearray, parent: Box) -> None:
-    for box in boxes(bytes(clean[: parent.end]), parent.body, parent.end):
-        if box.kind in (b"udta", b"meta", b"uuid"):
-            _free(clean, box)
-        elif box.kind == b"trak":
-            _blank_user_data(clean, box)
-
-
-def _blank_item(clean: bytearray, item: Item) -> None:
-    if item.kind == b"Exif":
-        filling = bytes(4) + empty_exif()
-    else:
-        filling = _EMPTY_XMP if item.kind == b"mime" else b""
-    pad = b"\0" if item.kind == b"Exif" else b" "
-    if len(item.extents) != 1 or len(filling) > item.extents[0][1] - item.extents[0][0]:
-        filling = b""
-    for start, end in item.extents:
-        if end > start:
-            clean[start:end] = filling.ljust(end - start, pad)
-
-
-def _blank_unclaimed(clean: bytearray, found: list[Item]) -> None:
-    claimed = sorted(extent for item in found for extent in item.extents)
-    for box in boxes(bytes(clean), 0, len(clean)):
-        if box.kind != b"mdat":
-            continue
-        position = box.body
-        for start, end in [*claimed, (box.end, box.end)]:
-            gap_end = min(start, box.end)
-            if gap_end > position:
-                clean[position:gap_end] = bytes(gap_end - position)
-            position = max(position, end)

@@ -12,17 +12,18 @@ import struct
 from typing import TYPE_CHECKING
 
 from doggo.core.errors import PhotoError, Rejection
-from doggo.vision import isobmff, jpeg, png, webp
+from doggo.vision import jpeg, png, webp
 from doggo.vision.decode import RE_ENCODED, full_frame
 from doggo.vision.exif import UPRIGHT, minimal_exif
 from doggo.vision.header import MAX_BYTES, Format, parse_header
+from doggo.vision.isobmff_metadata import blank_metadata
 from doggo.vision.limits import DEFAULT_SHORT_SIDE_PX, check_limits
 from doggo.vision.refusal import explained
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-# tRNS, sBIT and bKGD are colours; acTL, fcTL and fdAT are the film of an animated PNG: gone.
+# acTL, fcTL and fdAT, the film of an animated PNG, are not among them.
 _PNG_KEPT = frozenset(
     {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP"}
 )
@@ -68,7 +69,7 @@ def without_metadata(data: bytes, found: Format) -> bytes:
     if found is Format.WEBP:
         return _strip_webp(data)
     if found in (Format.HEIF, Format.AVIF):
-        return isobmff.blank_metadata(data)
+        return blank_metadata(data)
     return data
 
 

@@ -30,7 +30,7 @@ def _projection(size_px: int) -> NDArray[np.float32]:
     dct = np.cos(np.pi * k * (2 * n + 1) / (2 * _GRID_PX))
     edges, pixel = np.linspace(0, size_px, _GRID_PX + 1)[:, None], np.arange(size_px)[None, :]
     cover = np.clip(np.minimum(edges[1:], pixel + 1) - np.maximum(edges[:-1], pixel), 0, None)
-    return (dct @ cover * (_GRID_PX / size_px)).astype(np.float32)
+    return np.asarray(dct @ cover * (_GRID_PX / size_px), np.float32)
 
 
 @lru_cache(maxsize=1024)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from doggo.core.errors import PhotoError, Rejection
 from doggo.vision import owner_step
 from doggo.vision.decode import RE_ENCODED, decode_small
+from doggo.vision.exif import turn_upright
 from doggo.vision.header import MAX_BYTES, Format, Header, parse_header
 from doggo.vision.limits import (
     DEFAULT_SHORT_SIDE_PX,
@@ -73,7 +74,7 @@ def canonical(data: bytes, short_side_px: int = DEFAULT_SHORT_SIDE_PX) -> NDArra
     with explained(header.format.name):
         clean = without_metadata(data, header.format)
         image_HWC = decode_small(clean, header.format, short_side_px)
-    return owner_step.process(_upright(image_HWC, header.orientation))
+    return owner_step.process(turn_upright(image_HWC, header.orientation))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Prepared:
     header: Header
     clean: bytes
     extension: str
-    image_HWC: NDArray[np.uint8]
+    image_HWC: NDArray[np.uint8]  # noqa: N815 - arrays carry their shape
 
 
 def prepare(data: bytes, short_side_px: int = DEFAULT_SHORT_SIDE_PX) -> Prepared:
@@ -104,7 +105,7 @@ def prepare(data: bytes, short_side_px: int = DEFAULT_SHORT_SIDE_PX) -> Prepared
     with explained(header.format.name):
         clean = without_metadata(data, header.format)
         image_HWC = decode_small(clean, header.format, short_side_px)
-    image_HWC = owner_step.process(_upright(image_HWC, header.orientation))
+    image_HWC = owner_step.process(turn_upright(image_HWC, header.orientation))
     return Prepared(header, clean, header.format.value, image_HWC)
 
 
@@ -142,14 +143,3 @@ def _checked(data: bytes, short_side_px: int) -> Header:
     header = parse_header(data)
     check_limits(header, len(data), short_side_px)
     return header
-
-
-def _upright(image_HWC: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Apply an EXIF orientation: 2 mirrors, 3 turns by 180, 5 to 8 swap the sides."""
-    if orientation >= 5:
-        image_HWC = image_HWC.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        image_HWC = image_HWC[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        image_HWC = image_HWC[::-1]
-    return np.ascontiguousarray(image_HWC)

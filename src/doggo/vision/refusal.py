@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from doggo.core.errors import PhotoError, Rejection
 
-_TRUNCATED_WORDS = ("truncated", "premature end of jpeg file", "unexpected end", "end of file")
+_TRUNCATED_WORDS = ("truncated", "premature end of", "unexpected end", "end of file")
 
 
 @contextmanager

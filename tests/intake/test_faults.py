@@ -1,0 +1,165 @@
+"""Intake and preprocess under kill -9, a full disk, a dying decoder and a second intake."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.homes import Home, counts, drawn_folder, jpeg, near, write_folder
+
+from doggo.core.errors import StorageError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def start(home: Path, folder: Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.intake.faults", str(home), str(folder), *options],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def folder_with_everything(root: Path, photos: int) -> Path:
+    """Distinct pictures, exact and near duplicates, conflicts and broken files."""
+    folder = drawn_folder(root, breeds=4, photos=photos)
+    extra = [jpeg(1), near(2), jpeg(1003), near(2004), jpeg(5)[:700], jpeg(6, size_px=(80, 50))]
+    return write_folder(folder / "more", {"affenpinscher": extra, "boxer": [jpeg(7), near(3005)]})
+
+
+def kill_again_and_again(tmp_path: Path, kills: int, photos: int, seed: int) -> None:
+    folder_with_everything(tmp_path / "photos", photos)
+    undisturbed = Home.open(tmp_path / "undisturbed")
+    began = time.monotonic()
+    undisturbed.take_in(tmp_path / "photos")
+    expected_rows = undisturbed.prepare().rows
+    took_s = time.monotonic() - began
+    rng, root, reached = random.Random(seed), tmp_path / "home", 0
+    for _ in range(kills):
+        process = start(root, tmp_path / "photos", "--prepare")
+        children: list[psutil.Process] = []
+        # Imports take a good second: aim from then on, over the whole length of the work.
+        deadline = time.monotonic() + 0.8 + rng.uniform(0, 1.2 * took_s)
+        while time.monotonic() < deadline and process.poll() is None:
+            children = children or psutil.Process(process.pid).children()
+            time.sleep(0.01)
+        reached += process.poll() is None
+        process.kill()
+        process.communicate()
+        _, alive = psutil.wait_procs(children, timeout=10)
+        assert not alive, "decoding processes outlived their parent"
+        if rng.random() < 0.25:
+            shutil.rmtree(root, ignore_errors=True)  # also kill first runs, not only later ones
+    home = Home.open(root)
+    home.take_in(tmp_path / "photos")
+    manifest = home.prepare()
+    assert home.state() == undisturbed.state()
+    assert [row.photo_id for row in manifest.rows] == [row.photo_id for row in expected_rows]
+    assert not [path for path in home.spool.rglob("*") if path.is_file()]
+    shards = {row.shard for row in manifest.rows}
+    assert shards == set(home.processed.list("shards/")), "a shard was lost or left behind"
+    assert reached > 0, "every run ended before its kill"
+
+
+def test_five_kills_lose_and_double_nothing(tmp_path: Path) -> None:
+    kill_again_and_again(tmp_path, kills=5, photos=50, seed=1)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_fifty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
+    kill_again_and_again(tmp_path, kills=50, photos=100, seed=2)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 12 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = (
+        shutil.which("mount") is not None
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)],
+            check=False,
+            capture_output=True,
+        ).returncode
+    )
+    if not mounted:
+        pytest.skip("a small tmpfs cannot be mounted here: the full-disk check needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_one_line_and_the_next_run_completes(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    first = drawn_folder(tmp_path / "first", breeds=1, photos=2)
+    folder = drawn_folder(tmp_path / "photos", breeds=4, photos=60)
+    undisturbed = Home.open(tmp_path / "undisturbed")
+    undisturbed.take_in(first)
+    undisturbed.take_in(folder)
+    home = Home.open(small_disk / "home")
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patch:  # there would be room for two
+        patch.setattr("doggo.storage.disk.HEADROOM_BYTES", 0)
+        home.take_in(first)
+    with pytest.raises(StorageError, match="disk is full"):
+        home.take_in(folder)
+    assert not [p for p in (home.spool / "staging").rglob("*") if p.is_file()]
+    home.store.engine.dispose()
+    larger = tmp_path / "larger"
+    shutil.copytree(small_disk / "home", larger)
+    home = Home.open(larger)
+    home.take_in(first)
+    home.take_in(folder)
+    assert home.state() == undisturbed.state()
+    assert len(home.prepare().rows) == 240
+
+
+def test_a_second_intake_is_refused_in_one_line(tmp_path: Path) -> None:
+    folder = drawn_folder(tmp_path / "photos", breeds=4, photos=60)
+    home = Home.open(tmp_path / "home")
+    with home.store.exclusive("intake"):
+        process = start(tmp_path / "home", folder)
+        _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "cannot start intake: intake (process " in complaint
+    assert len(complaint.splitlines()) == 1
+    assert counts(home.take_in(folder)) == {"added": 240}
+
+
+def test_two_intakes_at_once_lose_and_double_nothing(tmp_path: Path) -> None:
+    folder = drawn_folder(tmp_path / "photos", breeds=4, photos=60)
+    processes = [start(tmp_path / "home", folder) for _ in range(2)]
+    ended = [(process.communicate(timeout=120), process.returncode) for process in processes]
+    assert {code for _, code in ended} <= {0, 1}
+    assert any(code == 0 for _, code in ended)
+    assert all(len(complaint.splitlines()) == 1 for (_, complaint), code in ended if code)
+    home = Home.open(tmp_path / "home")
+    assert counts(home.take_in(folder)) == {"already_present": 240}
+
+
+def test_a_killed_decoder_does_not_stop_the_run(tmp_path: Path) -> None:
+    folder = drawn_folder(tmp_path / "photos", breeds=4, photos=100)
+    home = Home.open(tmp_path / "home")
+    killed: list[int] = []
+
+    def kill_one(stage: str, done: int, total: int) -> None:
+        if done and not killed:
+            victim = psutil.Process().children()[0]
+            victim.send_signal(signal.SIGKILL)
+            killed.append(victim.pid)
+
+    assert counts(home.take_in(folder, progress=kill_one)) == {"added": 400}
+    assert killed
+    assert len(home.prepare().rows) == 400

@@ -1,0 +1,167 @@
+"""Finding files and their breeds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doggo.core.breeds import BREEDS
+from doggo.core.errors import InputError, UsageError
+from doggo.intake.scan import flat_label, read_labels, scan
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return root
+
+
+def breeds_of(root: Path, **options: object) -> dict[str, str | None]:
+    found = scan([root], **options).files
+    return {str(Path(file.path).relative_to(root)): file.breed for file in found}
+
+
+def test_a_folder_names_the_breed(tmp_path: Path) -> None:
+    touch(tmp_path, "German Shepherd/a.jpg", "n02106662-German_shepherd/b.jpg", "labradoodle/c")
+    assert breeds_of(tmp_path) == {
+        "German Shepherd/a.jpg": "german_shepherd",
+        "n02106662-German_shepherd/b.jpg": "german_shepherd",
+        "labradoodle/c": "labradoodle",
+    }
+
+
+def test_the_nearest_known_folder_wins(tmp_path: Path) -> None:
+    touch(tmp_path, "Images/train/beagle/2023/a.jpg", "Images/beagle/pug/b.jpg")
+    assert breeds_of(tmp_path) == {
+        "Images/train/beagle/2023/a.jpg": "beagle",
+        "Images/beagle/pug/b.jpg": "pug",
+    }
+
+
+def test_a_given_breed_folder_names_its_own_files(tmp_path: Path) -> None:
+    touch(tmp_path, "beagle/IMG_1234.jpg")
+    assert breeds_of(tmp_path / "beagle") == {"IMG_1234.jpg": "beagle"}
+
+
+def test_flat_names_are_read_up_to_the_last_underscore(tmp_path: Path) -> None:
+    touch(tmp_path, "german_shepherd_1690.jpg", "shiba_inu_17.png", "IMG_1234.jpg", "beagle.jpg")
+    assert breeds_of(tmp_path) == {
+        "german_shepherd_1690.jpg": "german_shepherd",
+        "shiba_inu_17.png": "shiba_inu",
+        "IMG_1234.jpg": None,
+        "beagle.jpg": None,
+    }
+
+
+@given(st.sampled_from(BREEDS), st.integers(0, 10**13))
+def test_every_flat_name_of_the_seed_gives_its_breed(breed: str, number: int) -> None:
+    assert flat_label(f"{breed}_{number}.jpg") == breed
+
+
+@pytest.mark.parametrize("name", ["IMG_20230101_1200.jpg", "DSC_1.JPG", "photo_1.png", "_1.jpg"])
+def test_a_camera_name_is_no_breed(name: str) -> None:
+    assert flat_label(name) is None
+
+
+def test_a_labels_file_in_the_folder_rules_alone(tmp_path: Path) -> None:
+    touch(tmp_path, "train/a1.jpg", "train/b2.jpg", "test/c3.jpg")
+    (tmp_path / "labels.csv").write_text("id,breed\na1,Boston Bull\nb2,pug\nzz,pug\n")
+    assert breeds_of(tmp_path) == {
+        "train/a1.jpg": "boston_bull",
+        "train/b2.jpg": "pug",
+        "test/c3.jpg": None,
+    }
+    ignored = {item.path: item.reason for item in scan([tmp_path]).ignored}
+    assert ignored["zz"] == "in the labels file, but there is no such file"
+    assert str(tmp_path / "labels.csv") in ignored
+
+
+def test_a_labels_file_may_be_given_and_may_name_whole_files(tmp_path: Path) -> None:
+    touch(tmp_path, "photos/a1.jpg")
+    table = tmp_path / "mine.csv"
+    table.write_text("\ufefffilenames,label\nphotos/a1.jpg,pug\n", encoding="utf-8")
+    assert breeds_of(tmp_path / "photos", labels=table) == {"a1.jpg": "pug"}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "needs a header"),
+        ("name,kind\na,b\n", "it starts with name, kind"),
+        ("id,breed\na,pug\na,beagle\n", "line 3: 'a' has two breeds"),
+    ],
+)
+def test_a_labels_file_that_cannot_be_meant_is_refused(
+    tmp_path: Path, text: str, complaint: str
+) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=complaint):
+        read_labels(path)
+
+
+def test_a_labels_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_bytes(b"\xff\xfe\x00id")
+    with pytest.raises(InputError, match="cannot read the labels file"):
+        read_labels(path)
+
+
+def test_what_is_left_out_is_listed(tmp_path: Path) -> None:
+    touch(tmp_path, "pug/a.jpg", "pug/.DS_Store", ".git/config")
+    os.mkfifo(tmp_path / "pug" / "pipe")
+    (tmp_path / "pug" / "dangling.jpg").symlink_to(tmp_path / "nowhere")
+    found = scan([tmp_path])
+    assert [Path(file.path).name for file in found.files] == ["a.jpg"]
+    assert {Path(item.path).name: item.reason for item in found.ignored} == {
+        ".DS_Store": "hidden",
+        ".git": "hidden",
+        "pipe": "not a regular file",
+        "dangling.jpg": "cannot be opened: No such file or directory",
+    }
+
+
+def test_links_neither_loop_nor_relabel(tmp_path: Path) -> None:
+    touch(tmp_path, "beagle/a.jpg")
+    (tmp_path / "beagle" / "again").symlink_to(tmp_path)
+    (tmp_path / "a_first").symlink_to(tmp_path / "beagle")
+    found = scan([tmp_path, tmp_path / "beagle"])
+    assert [file.breed for file in found.files] == ["beagle"]
+    assert {item.reason for item in found.ignored} == {"folder already visited"}
+
+
+def test_a_linked_folder_outside_is_followed(tmp_path: Path) -> None:
+    touch(tmp_path, "elsewhere/a.jpg")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "pug").symlink_to(tmp_path / "elsewhere")
+    assert breeds_of(tmp_path / "photos") == {"pug/a.jpg": "pug"}
+
+
+def test_a_name_that_cannot_be_a_key_has_no_label(tmp_path: Path) -> None:
+    touch(tmp_path, "柴犬/a.jpg")
+    [file] = scan([tmp_path]).files
+    assert file.breed is None
+    assert "cannot name a breed" in (file.problem or "")
+
+
+def test_one_file_may_be_given(tmp_path: Path) -> None:
+    touch(tmp_path, "pug/a.jpg", "whippet_1.jpg")
+    assert [f.breed for f in scan([tmp_path / "pug" / "a.jpg"]).files] == ["pug"]
+    assert [f.breed for f in scan([tmp_path / "whippet_1.jpg"]).files] == ["whippet"]
+
+
+def test_a_missing_path_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file or folder"):
+        scan([tmp_path / "nowhere"])
+
+
+def test_the_order_is_that_of_the_names(tmp_path: Path) -> None:
+    touch(tmp_path, "pug/b.jpg", "pug/a.jpg", "beagle/c.jpg")
+    names = [Path(file.path).name for file in scan([tmp_path]).files]
+    assert names == ["c.jpg", "a.jpg", "b.jpg"]

@@ -1,0 +1,278 @@
+"""Preprocess on real files: pixels, sides, manifests, and what it costs to add photos."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from tests.homes import Home, drawn_folder, jpeg, near, write_folder
+
+from doggo.core.errors import InputError, StorageError, UsageError
+from doggo.core.records import Manifest, Origin, Split
+from doggo.storage.manifests import load, saved_ids
+from doggo.storage.shards import PixelReader
+from doggo.vision.photo import canonical
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home.open(tmp_path / "home")
+
+
+def check_pixels(home: Home, manifest: Manifest, short_side_px: int = 256) -> None:
+    """Every row's pixels are those of its raw object."""
+    reader = PixelReader(home.processed)
+    for row in manifest.rows:
+        data = Path(row.raw_uri.removeprefix("file://")).read_bytes()
+        assert np.array_equal(reader.image(row), canonical(data, short_side_px))
+
+
+def shards(home: Home) -> dict[str, tuple[int, int]]:
+    """The shards of the processed bucket, with what changes when one is touched."""
+    found = {key: home.processed.path(key).stat() for key in home.processed.list("shards/")}
+    return {key: (stat.st_ino, stat.st_mtime_ns) for key, stat in found.items()}
+
+
+def test_pixels_are_those_of_the_raw_objects(home: Home, tmp_path: Path) -> None:
+    home.take_in(drawn_folder(tmp_path / "photos", breeds=3, photos=20))
+    manifest = home.prepare()
+    assert len(manifest.rows) == 60
+    assert manifest.breeds == ("affenpinscher", "beagle", "pug")
+    check_pixels(home, manifest)
+    assert load(home.processed) == manifest
+    assert not list((home.spool / "shards").iterdir())
+
+
+def test_what_intake_decoded_is_not_decoded_again(home: Home, tmp_path: Path) -> None:
+    home.take_in(drawn_folder(tmp_path / "photos", breeds=2, photos=20))
+    inodes = {path.stat().st_ino for path in (home.spool / "shards").glob("*.npy")}
+    home.prepare(progress=lambda *_: None)
+    assert {inode for inode, _ in shards(home).values()} == inodes
+
+
+def test_a_second_run_changes_nothing(home: Home, tmp_path: Path) -> None:
+    home.take_in(drawn_folder(tmp_path / "photos", breeds=2, photos=20))
+    first, before = home.prepare(), shards(home)
+    assert home.prepare() == first
+    assert shards(home) == before
+    assert saved_ids(home.processed) == [first.manifest_id]
+
+
+def test_adding_photos_reads_only_the_new_ones(home: Home, tmp_path: Path) -> None:
+    old = drawn_folder(tmp_path / "old", breeds=5, photos=100)
+    home.take_in(old)
+    first, before = home.prepare(), shards(home)
+    os.sync()
+    # Whatever opens an old raw object or shard fails.
+    for bucket in (home.raw.root, home.processed.root / "shards"):
+        bucket.rename(bucket.with_name(bucket.name + " away"))
+    (home.processed.root / "shards").mkdir()
+    for key in before:  # that a shard is there, and how long it is, may be asked
+        stand_in = home.processed.path(key)
+        stand_in.parent.mkdir(exist_ok=True)
+        away = home.processed.root / "shards away" / Path(key).relative_to("shards")
+        with stand_in.open("wb") as file:
+            file.truncate(away.stat().st_size)
+    home.raw.root.mkdir()
+    home.take_in(drawn_folder(tmp_path / "new", breeds=5, photos=10, first=500))
+    second = home.prepare()
+    assert len(second.rows) == 550
+    old_rows = {row.photo_id: row for row in first.rows}
+    assert all(old_rows.get(row.photo_id, row) == row for row in second.rows)
+    new = [row for row in second.rows if row.photo_id not in old_rows]
+    assert len(new) == 50
+    assert not {row.shard for row in new} & before.keys()
+    assert len(list(home.raw.list())) == 50
+
+
+def test_sides_stay_when_photos_come_and_near_duplicates_follow(home: Home, tmp_path: Path) -> None:
+    home.take_in(drawn_folder(tmp_path / "old", breeds=2, photos=24))
+    first = {row.photo_id: row for row in home.prepare().rows}
+    copies = [near(number) for number in range(24)]
+    home.take_in(write_folder(tmp_path / "new", {"affenpinscher": copies}))
+    second = home.prepare()
+    sides: dict[str, set[Split]] = {}
+    for row in second.rows:
+        sides.setdefault(row.group_id, set()).add(row.split)
+        if row.photo_id in first:
+            assert row == first[row.photo_id]
+    assert len(second.rows) == 72
+    assert len(sides) == 48
+    assert all(len(one) == 1 for one in sides.values())
+
+
+def test_a_photo_in_conflict_leaves_later_manifests_only(home: Home, tmp_path: Path) -> None:
+    home.take_in(drawn_folder(tmp_path / "old", breeds=2, photos=10))
+    first = home.prepare()
+    home.take_in(write_folder(tmp_path / "new", {"pug": [near(1)]}))
+    second = home.prepare()
+    assert len(second.rows) == 19
+    assert load(home.processed, first.manifest_id) == first
+    check_pixels(home, first)
+
+
+def test_pixels_of_a_photo_set_aside_before_are_left_out(home: Home, tmp_path: Path) -> None:
+    photos = [jpeg(number) for number in range(8)]
+    folder = write_folder(tmp_path / "photos", {"pug": photos})
+    home.take_in(folder)
+    home.take_in(write_folder(tmp_path / "other", {"boxer": [near(n) for n in range(4)]}))
+    manifest = home.prepare()
+    assert len(manifest.rows) == 4
+    check_pixels(home, manifest)
+    held = sum(home.processed.path(row.shard).stat().st_size for row in manifest.rows[:1])
+    assert held < 1.2 * sum(row.height_px * row.width_px * 3 for row in manifest.rows) + 128
+
+
+def test_max_data_takes_so_many_and_all_is_the_default(home: Home, tmp_path: Path) -> None:
+    home.take_in(drawn_folder(tmp_path / "photos", breeds=3, photos=20))
+    few = home.prepare(max_data=15)
+    assert Counter(row.breed for row in few.rows) == {"affenpinscher": 5, "beagle": 5, "pug": 5}
+    check_pixels(home, few)
+    everything = home.prepare()
+    assert len(everything.rows) == 60
+    assert set(few.rows) <= set(everything.rows)
+    assert Counter(row.split for row in everything.rows) == {
+        "train": 33,
+        "validation": 12,
+        "test": 15,
+    }
+    assert home.prepare(max_data=15) == few
+    with pytest.raises(UsageError, match="--max-data must be at least 1"):
+        home.prepare(max_data=0)
+
+
+def test_another_short_side_is_decoded_from_the_raw_bucket(home: Home, tmp_path: Path) -> None:
+    home.take_in(drawn_folder(tmp_path / "photos", breeds=2, photos=10))
+    usual, smaller = home.prepare(), home.prepare(short_side_px=96)
+    check_pixels(home, usual)
+    check_pixels(home, smaller, 96)
+    assert smaller.short_side_px == 96
+    assert smaller.manifest_id != usual.manifest_id
+    assert {row.photo_id: row.split for row in usual.rows} == {
+        row.photo_id: row.split for row in smaller.rows
+    }
+
+
+def test_raw_objects_that_are_lost_or_altered_are_quarantined(home: Home, tmp_path: Path) -> None:
+    home.take_in(drawn_folder(tmp_path / "photos", breeds=2, photos=20))
+    first, second, *_ = home.raw.list()
+    home.raw.delete(first)
+    home.raw.write(second, home.raw.read(second)[:-20])
+    manifest = home.prepare(short_side_px=100)
+    assert len(manifest.rows) == 38
+    reasons = {source.reason: source.detail for source in home.store.quarantined()}
+    assert reasons == {
+        "unreadable": "its raw object: it is not there",
+        "broken": "its raw object was altered since intake",
+    }
+
+
+def test_a_bucket_that_is_not_there_is_not_taken_for_lost_photos(
+    home: Home, tmp_path: Path
+) -> None:
+    home.take_in(drawn_folder(tmp_path / "photos", breeds=2, photos=20))
+    home.raw.root.rename(tmp_path / "unmounted")
+    with pytest.raises(StorageError, match="check that it is mounted"):
+        home.prepare(short_side_px=100)
+    (tmp_path / "unmounted").rename(home.raw.root)
+    assert len(home.prepare(short_side_px=100).rows) == 40
+
+
+def test_a_lost_shard_is_made_again(home: Home, tmp_path: Path) -> None:
+    home.take_in(drawn_folder(tmp_path / "photos", breeds=2, photos=20))
+    before = home.prepare()
+    gone, cut, *_ = shards(home)
+    home.processed.delete(gone)
+    with home.processed.path(cut).open("r+b") as file:
+        file.truncate(1000)
+    after = home.prepare()
+    assert after.manifest_id == before.manifest_id
+    check_pixels(home, after)
+    assert load(home.processed) == after
+
+
+def test_a_spool_shard_that_is_cut_is_decoded_again(home: Home, tmp_path: Path) -> None:
+    home.take_in(drawn_folder(tmp_path / "photos", breeds=2, photos=20))
+    path = next((home.spool / "shards").glob("*.npy"))
+    with path.open("r+b") as file:
+        file.truncate(1000)
+    manifest = home.prepare()
+    assert len(manifest.rows) == 40
+    check_pixels(home, manifest)
+
+
+def test_a_killed_decoder_does_not_stop_the_run(home: Home, tmp_path: Path) -> None:
+    home.take_in(drawn_folder(tmp_path / "photos", breeds=4, photos=50))
+    killed: list[int] = []
+
+    def kill_one(stage: str, done: int, total: int) -> None:
+        if done and not killed and (children := psutil.Process().children()):
+            children[0].kill()
+            killed.append(children[0].pid)
+
+    manifest = home.prepare(short_side_px=100, progress=kill_one)
+    assert killed
+    assert len(manifest.rows) == 200
+    check_pixels(home, manifest, 100)
+
+
+def test_users_photos_are_apart_from_the_owners(home: Home, tmp_path: Path) -> None:
+    home.take_in(drawn_folder(tmp_path / "mine", breeds=2, photos=10))
+    home.take_in(
+        drawn_folder(tmp_path / "theirs", breeds=2, photos=5, first=50), origin=Origin.USER
+    )
+    mine, theirs = home.prepare(), home.prepare(origin=Origin.USER)
+    assert (len(mine.rows), len(theirs.rows)) == (20, 10)
+    assert not {row.shard for row in mine.rows} & {row.shard for row in theirs.rows}
+    assert not any(row.may_be_shown for row in theirs.rows)
+    assert all(row.may_be_shown for row in mine.rows)
+    check_pixels(home, theirs)
+
+
+def test_delete_local_removes_what_is_safely_in_the_bucket(home: Home, tmp_path: Path) -> None:
+    folder = drawn_folder(tmp_path / "photos", breeds=1, photos=8) / "affenpinscher"
+    (folder / "broken.jpg").write_bytes(jpeg(99)[:500])
+    (folder / "twin.jpg").write_bytes(jpeg(3))
+    home.take_in(folder)
+    changed, altered = folder / "000.jpg", folder / "001.jpg"
+    changed.write_bytes(b"something else by now")
+    key = next(k for k in home.raw.list() if home.raw.read(k) != b"" and _is(home, k, altered))
+    home.prepare()
+    home.raw.write(key, b"altered")
+    home.prepare(delete_local=True)
+    left = {path.name for path in folder.iterdir()}
+    assert left == {"000.jpg", "001.jpg", "broken.jpg", "twin.jpg"}
+
+
+def _is(home: Home, key: str, path: Path) -> bool:
+    """Whether the raw object is the one made of a file."""
+    sources = {source.path: source.photo_id for source, _ in home.store.added_sources(Origin.OWNER)}
+    return sources.get(str(path)) == Path(key).stem
+
+
+def test_no_photos_is_one_line(home: Home) -> None:
+    with pytest.raises(InputError, match="run `doggo intake FOLDER` first"):
+        home.prepare()
+
+
+@pytest.mark.parametrize("breeds", [1, 5])
+def test_one_photo_a_breed_makes_a_dataset(home: Home, tmp_path: Path, breeds: int) -> None:
+    home.take_in(drawn_folder(tmp_path / "photos", breeds=breeds, photos=1))
+    assert {row.split for row in home.prepare().rows} == {Split.TRAIN}
+
+
+def test_real_photos_and_their_copies_stay_on_one_side(
+    home: Home, shared_photos: Path, tmp_path: Path
+) -> None:
+    home.take_in(*(shared_photos / breed for breed in ("pug", "boxer", "dingo", "beagle")))
+    manifest = home.prepare()
+    check_pixels(home, manifest)
+    for breed in manifest.breeds:
+        counts = Counter(row.split for row in manifest.rows if row.breed == breed)
+        total = counts.total()
+        assert abs(counts[Split.TEST] - total / 4) <= 2
+        assert abs(counts[Split.VALIDATION] - total * 3 / 16) <= 2

@@ -1,0 +1,123 @@
+"""The split: whole groups, fixed fractions, and sides that never change."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doggo.core.records import Photo, Split
+from doggo.preprocess.split import assign_sides, choose, side_by_hash
+
+
+def photo(breed: str, number: int, group: str | None = None, side: Split | None = None) -> Photo:
+    photo_id = hashlib.sha256(f"{breed} {number}".encode()).hexdigest()
+    return Photo(
+        photo_id=photo_id,
+        source_sha256=photo_id,
+        breed=breed,
+        raw_key=f"{breed}/{photo_id}.jpg",
+        width_px=300,
+        height_px=200,
+        pixel_sha256=photo_id,
+        phash="0" * 16,
+        group_id=f"{breed} {group}" if group else photo_id,
+        split=side,
+    )
+
+
+def breed_of(name: str, sizes: list[int]) -> list[Photo]:
+    """A breed whose groups have these sizes."""
+    return [
+        photo(name, 100 * group + member, group=str(group))
+        for group, size in enumerate(sizes)
+        for member in range(size)
+    ]
+
+
+COLLECTIONS = st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=25), min_size=1, max_size=4)
+
+
+@given(COLLECTIONS, st.integers(0, 99))
+def test_a_group_is_never_cut(sizes: list[list[int]], seed: int) -> None:
+    photos = [p for place, some in enumerate(sizes) for p in breed_of(f"b{place}", some)]
+    sides = assign_sides(photos, {}, seed)
+    assert sides.keys() == {p.photo_id for p in photos}
+    by_group: dict[str, set[Split]] = {}
+    for p in photos:
+        by_group.setdefault(p.group_id, set()).add(sides[p.photo_id])
+    assert all(len(one) == 1 for one in by_group.values())
+
+
+@given(COLLECTIONS, st.integers(0, 99))
+def test_each_breed_has_its_fractions_within_one_group(sizes: list[list[int]], seed: int) -> None:
+    photos = [p for place, some in enumerate(sizes) for p in breed_of(f"b{place}", some)]
+    sides = assign_sides(photos, {}, seed)
+    for place, some in enumerate(sizes):
+        total, largest = sum(some), max(some)
+        counts = Counter(sides[p.photo_id] for p in photos if p.breed == f"b{place}")
+        to_test = round(0.25 * total)
+        assert to_test - largest < counts[Split.TEST] <= to_test
+        to_validation = round(0.25 * (total - to_test))
+        assert to_validation - largest < counts[Split.VALIDATION] <= to_validation
+
+
+def test_sixty_photos_are_split_as_by_the_seed() -> None:
+    sides = assign_sides(breed_of("pug", [1] * 60), {})
+    assert Counter(sides.values()) == {Split.TRAIN: 34, Split.VALIDATION: 11, Split.TEST: 15}
+
+
+def test_the_only_photo_of_a_breed_is_for_training() -> None:
+    assert list(assign_sides(breed_of("pug", [1]), {}).values()) == [Split.TRAIN]
+
+
+@given(COLLECTIONS, st.randoms(use_true_random=False))
+def test_the_order_of_photos_does_not_matter(sizes: list[list[int]], random: object) -> None:
+    photos = [p for place, some in enumerate(sizes) for p in breed_of(f"b{place}", some)]
+    shuffled = list(photos)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert assign_sides(shuffled, {}) == assign_sides(photos, {})
+
+
+@given(st.integers(0, 10**6), st.integers(0, 20))
+def test_a_later_photo_does_not_depend_on_what_else_is_there(number: int, others: int) -> None:
+    newcomer = photo("pug", number)
+    existing = [photo("boxer", n, side=Split.TRAIN) for n in range(1 + others)]
+    sides = {p.group_id: Split.TRAIN for p in existing}
+    alone = assign_sides([newcomer, existing[0]], {existing[0].group_id: Split.TRAIN}, 7)
+    assert assign_sides([newcomer, *existing], sides, 7) == alone
+    assert alone == {newcomer.photo_id: side_by_hash(7, newcomer.group_id)}
+
+
+@pytest.mark.parametrize("side", list(Split))
+def test_a_photo_that_joins_a_group_takes_its_side(side: Split) -> None:
+    first, second = photo("pug", 1, group="g", side=side), photo("pug", 2, group="g")
+    assert assign_sides([first, second], {first.group_id: side}) == {second.photo_id: side}
+
+
+def test_later_photos_come_in_the_same_fractions() -> None:
+    counts = Counter(side_by_hash(42, str(number)) for number in range(20_000))
+    assert abs(counts[Split.TEST] / 20_000 - 0.25) < 0.01
+    assert abs(counts[Split.VALIDATION] / 20_000 - 0.1875) < 0.01
+
+
+def test_another_seed_splits_otherwise() -> None:
+    photos = breed_of("pug", [1] * 60)
+    assert assign_sides(photos, {}, 1) != assign_sides(photos, {}, 2)
+
+
+@given(COLLECTIONS, st.integers(1, 60))
+def test_max_data_keeps_the_proportions(sizes: list[list[int]], count: int) -> None:
+    photos = [p for place, some in enumerate(sizes) for p in breed_of(f"b{place}", some)]
+    sides = assign_sides(photos, {})
+    chosen = choose(photos, sides, count, 42)
+    assert len(chosen) == min(count, len(photos))
+    by_breed = Counter(p.breed for p in photos)
+    for breed, size in by_breed.items():
+        got = sum(p.photo_id in chosen for p in photos if p.breed == breed)
+        exact = min(count, len(photos)) * size / len(photos)
+        assert exact - 1 < got < exact + 1
+    assert choose(list(reversed(photos)), sides, count, 42) == chosen

@@ -1,0 +1,69 @@
+"""Opening the database, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from doggo.core.errors import StorageError
+from doggo.storage.database import SCHEMA_VERSION, open_database, sources_table, transaction
+
+ROW = {"source_sha256": "1", "breed": "pug", "path": "a.jpg", "outcome": "added"}
+
+
+def test_it_is_created_and_opened_again(tmp_path: Path) -> None:
+    path = tmp_path / "home" / "doggo.db"
+    engine = open_database(path)
+    with transaction(engine) as connection:
+        connection.execute(sources_table.insert(), ROW)
+    engine.dispose()
+    with transaction(open_database(path)) as connection:
+        assert connection.execute(select(sources_table.c.path)).scalars().all() == ["a.jpg"]
+
+
+def test_commits_survive_a_power_cut(tmp_path: Path) -> None:
+    with open_database(tmp_path / "doggo.db").connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2  # FULL
+
+
+def test_a_transaction_is_whole_or_nothing(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "doggo.db")
+    with pytest.raises(StorageError, match="UNIQUE"), transaction(engine) as connection:
+        connection.execute(sources_table.insert(), ROW | {"breed": "beagle"})
+        connection.execute(sources_table.insert(), ROW)
+        connection.execute(sources_table.insert(), ROW)
+    with transaction(engine) as connection:
+        assert connection.execute(select(sources_table)).all() == []
+
+
+def test_one_made_by_a_newer_release_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "doggo.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    connection.close()
+    with pytest.raises(StorageError, match="made by a newer doggo"):
+        open_database(path)
+
+
+def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "doggo.db"
+    path.write_bytes(b"this is not a database, it is a sentence" * 100)
+    with pytest.raises(StorageError, match=r"cannot open the database .*not a database"):
+        open_database(path)
+
+
+def test_a_database_that_another_process_holds_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "doggo.db"
+    engine = open_database(path)
+    holder = sqlite3.connect(path)
+    try:
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="locked"), transaction(engine) as connection:
+            connection.exec_driver_sql("PRAGMA busy_timeout = 50")
+            connection.execute(sources_table.insert(), ROW)
+    finally:
+        holder.close()

@@ -1,0 +1,238 @@
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+import pillow_heif
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from doggo.core.errors import PhotoError, Rejection
+from doggo.vision.metadata import strip_metadata
+from doggo.vision.photo import canonical, prepare
+from pictures import KINDS, SECRETS, XMP, encode, exif, picture, telling
+
+_GPS = 0x8825
+_ORIENTATION = 0x0112
+_EXTENSIONS = {
+    "JPEG": "jpg",
+    "PNG": "png",
+    "WEBP": "webp",
+    "GIF": "png",
+    "TIFF": "png",
+    "BMP": "bmp",
+    "AVIF": "avif",
+    "HEIF": "heic",
+}
+
+
+def told(data: bytes) -> dict[int, object]:
+    """The EXIF that Pillow or pillow_heif still reads, GPS under its own tag."""
+    if data[4:8] == b"ftyp":
+        found = pillow_heif.open_heif(data) if b"heic" in data[:32] else None
+        tags = Image.Exif()
+        if found is not None:
+            tags.load(found.info["exif"] or b"")
+        else:
+            with Image.open(io.BytesIO(data)) as image:
+                tags = image.getexif()
+    else:
+        with Image.open(io.BytesIO(data)) as image:
+            tags = image.getexif()
+    return {**dict(tags), **({_GPS: tags.get_ifd(_GPS)} if tags.get_ifd(_GPS) else {})}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_told_any_more(kind: str) -> None:
+    data = telling(kind)
+    clean, extension = strip_metadata(data)
+    assert extension == _EXTENSIONS[kind]
+    assert told(clean) == {}
+    for secret in SECRETS:
+        assert secret not in clean
+    assert b"adobe:ns:meta" not in clean.replace(b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>', b"")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])
+def test_the_test_files_do_tell_everything(kind: str) -> None:
+    data = telling(kind)
+    assert told(data)[_GPS]
+    assert all(secret in data for secret in SECRETS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_pixels_stay_bit_for_bit(kind: str, orientation: int) -> None:
+    data = telling(kind, orientation)
+    clean, _ = strip_metadata(data)
+    assert np.array_equal(canonical(clean), canonical(data))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_doing_it_again_changes_nothing(kind: str) -> None:
+    clean, extension = strip_metadata(telling(kind, 6))
+    assert strip_metadata(clean) == (clean, extension)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_prepare_gives_the_same_in_one_pass(kind: str) -> None:
+    data = telling(kind, 3)
+    prepared = prepare(data)
+    assert (prepared.clean, prepared.extension) == strip_metadata(data)
+    assert np.array_equal(prepared.image_HWC, canonical(data))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_orientation_is_the_only_tag_left(kind: str) -> None:
+    assert told(strip_metadata(telling(kind, 6))[0]) == {_ORIENTATION: 6}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])
+def test_other_readers_find_the_picture_unchanged(kind: str) -> None:
+    def pixels(data: bytes) -> np.ndarray:
+        if kind == "HEIF":
+            return np.asarray(pillow_heif.open_heif(data).to_pillow())
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image)
+
+    data = telling(kind)
+    assert np.array_equal(pixels(strip_metadata(data)[0]), pixels(data))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_the_colour_profile_stays(kind: str) -> None:
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    clean, _ = strip_metadata(encode(picture(), kind, icc_profile=profile, exif=exif()))
+    with Image.open(io.BytesIO(clean)) as image:
+        assert image.info["icc_profile"] == profile
+
+
+def test_a_cmyk_jpeg_keeps_the_marker_that_says_how_to_read_it() -> None:
+    data = encode(picture().convert("CMYK"), "JPEG")
+    clean, _ = strip_metadata(data)
+    assert b"Adobe" in clean
+    assert np.array_equal(canonical(clean), canonical(data))
+
+
+def test_the_thumbnail_of_a_jfif_header_goes() -> None:
+    data = encode(picture(), "JPEG")
+    assert data[2:4] == b"\xff\xe0"
+    thumbnail = bytes([2, 2]) + bytes(range(12))
+    header = data[6:18] + thumbnail
+    fat = data[:2] + b"\xff\xe0" + struct.pack(">H", len(header) + 2) + header + data[20:]
+    clean, _ = strip_metadata(fat)
+    assert thumbnail not in clean
+    assert np.array_equal(canonical(clean), canonical(fat))
+
+
+def test_a_second_picture_in_a_jpeg_goes() -> None:
+    data = encode(picture(), "MPO", save_all=True, append_images=[picture(seed=2)])
+    clean, extension = strip_metadata(data)
+    assert extension == "jpg"
+    assert clean.count(b"\xff\xd8\xff") == 1
+    assert b"MPF" not in clean
+    assert np.array_equal(canonical(clean), canonical(data))
+
+
+def test_a_film_appended_to_a_heic_goes() -> None:
+    data = encode(picture(), "HEIF") + struct.pack(">I4s", 8 + 12, b"mpvd") + b"taken by Ada"
+    clean, _ = strip_metadata(data)
+    assert len(clean) == len(data)
+    assert b"taken by Ada" not in clean
+    assert b"mpvd" not in clean
+
+
+def test_bytes_of_a_heic_that_no_item_claims_are_zeroed() -> None:
+    data = encode(picture(), "HEIF") + struct.pack(">I4s", 8 + 12, b"mdat") + b"taken by Ada"
+    clean, _ = strip_metadata(data)
+    assert clean.endswith(b"mdat" + bytes(12))
+    assert np.array_equal(canonical(clean), canonical(data))
+
+
+def test_a_heic_whose_table_promises_a_billion_items_is_refused() -> None:
+    data = telling("HEIF")
+    place = data.index(b"iloc") + 4
+    assert data[place] < 2  # its count has two bytes
+    count = place + 6
+    absurd = data[:count] + b"\xff\xff" + data[count + 2 :]
+    with pytest.raises(PhotoError) as caught:
+        strip_metadata(absurd)
+    assert caught.value.rejection is Rejection.BROKEN
+
+
+def test_an_animated_png_loses_its_other_frames() -> None:
+    film = encode(picture(), "PNG", save_all=True, append_images=[picture(seed=2)])
+    clean, _ = strip_metadata(film)
+    assert b"fdAT" not in clean
+    assert np.array_equal(canonical(clean), canonical(encode(picture(), "PNG")))
+
+
+def test_gif_and_tiff_become_a_png_of_full_size() -> None:
+    for kind in ("GIF", "TIFF"):
+        clean, _ = strip_metadata(telling(kind))
+        with Image.open(io.BytesIO(clean)) as image:
+            assert (image.format, image.size, image.mode) == ("PNG", (400, 300), "RGB")
+            if kind == "TIFF":
+                assert np.array_equal(np.asarray(image), np.asarray(picture()))
+
+
+def test_a_tiff_too_large_as_png_is_refused_in_words() -> None:
+    rng = np.random.default_rng(1)
+    noise = Image.fromarray(rng.integers(0, 256, (2_700, 2_700, 3), dtype=np.uint8))
+    data = encode(noise, "TIFF", compression="jpeg", quality=40)
+    with pytest.raises(PhotoError, match="20 MiB") as caught:
+        strip_metadata(data)
+    assert caught.value.rejection is Rejection.TOO_MANY_BYTES
+
+
+def test_what_is_no_picture_is_refused() -> None:
+    with pytest.raises(PhotoError) as caught:
+        strip_metadata(b"hello")
+    assert caught.value.rejection is Rejection.NOT_A_PICTURE
+
+
+def test_location_of_real_files_goes(hostile_images: Path) -> None:
+    files = sorted((hostile_images / "exif_samples").glob("gps_*.jpg"))
+    assert files
+    for path in files:
+        data = path.read_bytes()
+        assert told(data)[_GPS]
+        clean, _ = strip_metadata(data)
+        assert told(clean) == {}
+        assert b"NIKON" not in clean
+        assert np.array_equal(canonical(clean), canonical(data))
+
+
+def test_real_photos_stay_bit_for_bit(shared_photos: Path) -> None:
+    for path in sorted(shared_photos.glob("*/*"))[::100]:
+        data = path.read_bytes()
+        assert np.array_equal(canonical(strip_metadata(data)[0]), canonical(data)), path.name
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data())
+def test_damaged_files_keep_their_pixels_or_are_refused(data: st.DataObject) -> None:
+    blob = bytearray(telling(data.draw(st.sampled_from(KINDS)), 6))
+    places = st.integers(0, min(len(blob) - 1, 1500)) | st.integers(0, len(blob) - 1)
+    for place in data.draw(st.lists(places, min_size=1, max_size=4)):
+        blob[place] = data.draw(st.integers(0, 255))
+    damaged = bytes(blob)
+    try:
+        clean, _ = strip_metadata(damaged)
+        expected = canonical(damaged)
+    except PhotoError:
+        return
+    assert np.array_equal(canonical(clean), expected)
+
+
+@given(orientation=st.integers(1, 8), junk=st.binary(max_size=60))
+@settings(max_examples=40, deadline=None)
+def test_xmp_and_comments_of_any_content_go(orientation: int, junk: bytes) -> None:
+    data = encode(picture(96, 80), "JPEG", exif=exif(orientation), xmp=XMP + junk, comment=junk)
+    clean, _ = strip_metadata(data)
+    assert XMP not in clean
+    assert np.array_equal(canonical(clean), canonical(data))
