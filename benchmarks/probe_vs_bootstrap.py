@@ -82,7 +82,8 @@ def compared(
         f"{100 * difference.value:+.2f} points ({100 * difference.low:+.2f} to "
         f"{100 * difference.high:+.2f}); training top-1 {figures['best_train_top1']:.2%}; "
         f"epoch {figures['best_epoch']:.0f} kept; "
-        f"macro AUROC {figures['best_val_macro_auroc']:.5f}; {figures['seconds_train']:.1f} s of {seconds:.1f} s in training",
+        f"macro AUROC {figures['best_val_macro_auroc']:.5f}; "
+        f"{figures['seconds_train']:.1f} s of {seconds:.1f} s in training",
         flush=True,
     )
     return bool(after.sum() >= before.sum())

@@ -57,7 +57,9 @@ class Settings(BaseSettings):
     public_per_minute: int = Field(120, ge=1)
     """Requests a minute that all of the outside together may make."""
 
-    tele_api_key: SecretStr | None = Field(None, validation_alias=_either("TELE_API_KEY", "TELE_API_KEY"))
+    tele_api_key: SecretStr | None = Field(
+        None, validation_alias=_either("TELE_API_KEY", "TELE_API_KEY")
+    )
 
     @field_validator("home")
     @classmethod

@@ -32,10 +32,15 @@ def test_commits_survive_a_power_cut(tmp_path: Path) -> None:
 
 def test_a_transaction_is_whole_or_nothing(tmp_path: Path) -> None:
     engine = open_database(tmp_path / "doggo.db")
-    with pytest.raises(StorageError, match="UNIQUE"), transaction(engine) as connection:
-        connection.execute(sources_table.insert(), ROW | {"breed": "beagle"})
-        connection.execute(sources_table.insert(), ROW)
-        connection.execute(sources_table.insert(), ROW)
+
+    def write_three() -> None:
+        with transaction(engine) as connection:
+            connection.execute(sources_table.insert(), ROW | {"breed": "beagle"})
+            connection.execute(sources_table.insert(), ROW)
+            connection.execute(sources_table.insert(), ROW)
+
+    with pytest.raises(StorageError, match="UNIQUE"):
+        write_three()
     with transaction(engine) as connection:
         assert connection.execute(select(sources_table)).all() == []
 
@@ -60,10 +65,15 @@ def test_a_database_that_another_process_holds_is_one_line(tmp_path: Path) -> No
     path = tmp_path / "doggo.db"
     engine = open_database(path)
     holder = sqlite3.connect(path)
-    try:
-        holder.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StorageError, match="locked"), transaction(engine) as connection:
+
+    def write() -> None:
+        with transaction(engine) as connection:
             connection.exec_driver_sql("PRAGMA busy_timeout = 50")
             connection.execute(sources_table.insert(), ROW)
+
+    try:
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="locked"):
+            write()
     finally:
         holder.close()

@@ -135,9 +135,9 @@ def test_a_side_is_set_once(store: PhotoStore) -> None:
 
 def test_only_one_command_changes_photos_at_a_time(store: PhotoStore) -> None:
     complaint = r"cannot start preprocess: intake \(process \d+\) is changing the photos"
-    with store.exclusive("intake"), pytest.raises(StorageError, match=complaint):
-        with store.exclusive("preprocess"):
-            pytest.fail("two at once")
+    second = store.exclusive("preprocess")
+    with store.exclusive("intake"), pytest.raises(StorageError, match=complaint), second:
+        pytest.fail("two at once")
     with store.exclusive("preprocess"):
         pass
 

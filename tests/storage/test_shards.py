@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import pickle
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from doggo.core.errors import StorageError
 from doggo.core.records import ManifestRow, Origin, Split
 from doggo.storage import shards
 from doggo.storage.buckets import Bucket
-from doggo.storage.shards import PixelReader, ShardWriter, map_shard, write_shard
+from doggo.storage.shards import PixelReader, map_shard, write_shard
 
 
 def image(seed: int, height_px: int = 7, width_px: int = 5) -> shards.U8:
@@ -73,9 +74,12 @@ def test_a_turned_image_is_written_in_reading_order(tmp_path: Path) -> None:
 
 
 def test_a_failed_writer_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="stop"), ShardWriter(tmp_path / "s.npy") as shard:
-        shard.append(image(1))
+    def images() -> Iterator[shards.U8]:
+        yield image(1)
         raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        write_shard(tmp_path / "s.npy", images())
     assert list(tmp_path.iterdir()) == []
 
 

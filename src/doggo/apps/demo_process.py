@@ -37,7 +37,7 @@ def run_doggo(arguments: Sequence[str], home: Path, *, alone: bool = False) -> d
     Raises:
         DoggoError: it failed; its own line is on stderr already.
     """
-    done = subprocess.run(  # noqa: S603 - our own command
+    done = subprocess.run(
         [*_doggo(), *arguments, "--json"],
         env={**os.environ, **(_nothing_elsewhere() if alone else {}), "DOGGO_HOME": str(home)},
         stdout=subprocess.PIPE,
@@ -68,7 +68,7 @@ class Server:
         self.url = f"http://127.0.0.1:{port}"
         self._log = tempfile.TemporaryFile()
         started = time.perf_counter()
-        self._process = subprocess.Popen(  # noqa: S603 - our own command
+        self._process = subprocess.Popen(
             [*_doggo(), "serve", "--port", str(port)],
             env={**os.environ, "DOGGO_HOME": str(self._home)},
             stdout=self._log,

@@ -252,6 +252,9 @@ def _open_openvino(
     network.reshape({"images": shape})
     compiled = core.compile_model(network, "CPU", _openvino_options(pair, threads))
     names = tuple(output.get_any_name() for output in compiled.outputs)
+    # The first call fills a table under a C++ lock and imports numpy meanwhile: two threads
+    # doing that at once wait for each other for ever (seen in OpenVINO 2026.4). Do it alone.
+    openvino.Type.u8.to_dtype()
     # A request holds one photo's activations and is not thread-safe: they are passed around.
     requests: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
     for _ in range(threads):
