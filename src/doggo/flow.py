@@ -183,7 +183,7 @@ def evaluate_version(
     predictor = Predictor.load(stores.bundles.folder(chosen), pair=stores.forced_pair)
     if photos is None:
         manifest = _manifest(stores)
-        found = test_photos(stores.raw, manifest)
+        found = test_photos(stores, manifest)
         data, kind = f"the test split of dataset {manifest.manifest_id}", manifest.manifest_id
     else:
         found = labelled_folder(photos, labels)

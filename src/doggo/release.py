@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from doggo.core.errors import BundleError, GateError, StorageError
 from doggo.core.progress import Progress, silent
-from doggo.core.records import Manifest, ManifestRow, Split
+from doggo.core.records import Manifest, ManifestRow, Origin, Split
 from doggo.registry.card import DATA_LICENCE, WEIGHTS_LICENCE
 from doggo.registry.compare import Dataset
 from doggo.registry.run import promote, register
@@ -127,7 +127,7 @@ class Release:
         predictor = Predictor.load(folder, pair=self.stores.forced_pair)
         return score(
             predictor,
-            test_photos(self.stores.raw, manifest),
+            test_photos(self.stores, manifest),
             data=f"the test split of dataset {manifest.manifest_id}",
             out=self.stores.reports / f"{predictor.model.sha256[:16]}.html",
             progress=self.progress,
@@ -227,17 +227,22 @@ def score(
     )
 
 
-def test_photos(raw: Bucket, manifest: Manifest) -> list[LabelledPhoto]:
-    """Return the test side of a dataset as raw bytes to be read one by one."""
+def test_photos(stores: Stores, manifest: Manifest) -> list[LabelledPhoto]:
+    """Return the test side of a dataset as raw bytes to be read one by one.
+
+    A photo is `found_at` the owner's own file, so that a wrong label can be mended there.
+    """
     from doggo.evaluate.labelled import LabelledPhoto
 
+    sources = stores.photos.added_sources(Origin.OWNER)
+    path_by_id = {source.photo_id: source.path for source, _ in sources}
     return [
         LabelledPhoto(
             photo_id=row.photo_id,
             breed=row.breed,
-            found_at=row.raw_uri,
+            found_at=path_by_id.get(row.photo_id, row.raw_uri),
             may_be_shown=row.may_be_shown,
-            read=partial(_read_raw, raw, row),
+            read=partial(_read_raw, stores.raw, row),
         )
         for row in manifest.of(Split.TEST)
     ]

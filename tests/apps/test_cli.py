@@ -59,6 +59,21 @@ def test_more_photos_make_a_second_version_that_can_be_rolled_back(
     assert [move["to_version"] for move in audit] == [1, 2, 1]
 
 
+def test_what_was_set_aside_is_listed_with_its_reason(tmp_path: Path) -> None:
+    folder, home = tmp_path / "photos", tmp_path / "home"
+    list(write_drawn(folder, breeds=2, pictures=2))
+    (folder / "drawn_rings" / "torn.jpg").write_bytes(b"\xff\xd8\xff torn")
+    same = drawn_jpeg("drawn_rings", 50)
+    for breed in ("drawn_rings", "drawn_stripes"):
+        (folder / breed / "same.jpg").write_bytes(same)
+    said = run_doggo(home, "intake", folder, "--json").json()
+    assert (said["conflicts"], said["quarantined"]) == (2, 1)
+    aside = run_doggo(home, "quarantine", "--json").json()
+    assert sorted(item["reason"] for item in aside) == ["broken", "conflict", "conflict"]
+    shown = run_doggo(home, "quarantine").out
+    assert "torn.jpg" in shown
+
+
 def test_predict_prints_one_json_line_a_photo(finished_run: Finished, tmp_path: Path) -> None:
     good, bad = tmp_path / "good.jpg", tmp_path / "bad.jpg"
     good.write_bytes(drawn_jpeg("drawn_rings", 99))

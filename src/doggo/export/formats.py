@@ -33,7 +33,7 @@ def write_onnx(network: DogNet, size_px: int, path: Path) -> None:
         torch.onnx.export(
             network.eval(),
             (_example(size_px),),
-            buffer,
+            buffer,  # type: ignore[arg-type]  # this exporter takes a file object too
             dynamo=False,
             opset_version=OPSET,
             input_names=names[:1],
@@ -51,7 +51,7 @@ def write_torchscript(network: DogNet, size_px: int, path: Path) -> None:
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
             network.eval(), (_example(size_px),), check_trace=False
         )
-        torch.jit.save(torch.jit.freeze(traced), buffer)  # type: ignore[no-untyped-call]
+        torch.jit.save(torch.jit.freeze(traced), buffer)
     path.write_bytes(buffer.getvalue())
 
 

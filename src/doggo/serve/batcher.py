@@ -74,6 +74,7 @@ class Batcher:
         queue_size: int,
         max_batch: int = MAX_BATCH,
         decoders: int = 0,
+        runners: int = 1,
         observe_batch: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._current = current
@@ -93,8 +94,11 @@ class Batcher:
             threading.Thread(target=self._decode, name=f"doggo-decode-{i}", daemon=True)
             for i in range(count)
         ]
-        self._runner = threading.Thread(target=self._run, name="doggo-run", daemon=True)
-        for thread in (*self._decoders, self._runner):
+        self._runners = [
+            threading.Thread(target=self._run, name=f"doggo-run-{i}", daemon=True)
+            for i in range(runners)
+        ]
+        for thread in (*self._decoders, *self._runners):
             thread.start()
 
     @property
@@ -138,8 +142,9 @@ class Batcher:
         await self._empty.wait()
         for _ in self._decoders:
             self._inbox.put(None)
-        self._ready.put(None)
-        for thread in (*self._decoders, self._runner):
+        for _ in self._runners:
+            self._ready.put(None)
+        for thread in (*self._decoders, *self._runners):
             await asyncio.to_thread(thread.join)
 
     def _retry_after_s(self) -> int:

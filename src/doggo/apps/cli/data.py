@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
     """Register these commands."""
     app.command()(run)
     app.command()(intake)
+    app.command()(quarantine)
     app.command()(preprocess)
 
 
@@ -43,6 +45,21 @@ def intake(paths: Paths, labels: Labels = None, new: New = False, json: Json = F
         result_json(report.to_json())
     else:
         result(intake_text(report))
+
+
+def quarantine(new: New = False, json: Json = False) -> None:
+    """List the files that intake set aside, each with its reason."""
+    from doggo import wiring
+
+    with wiring.open_stores(new=new) as stores:
+        aside = stores.photos.quarantined()
+    if json:
+        result_json([asdict(source) for source in aside])
+    elif aside:
+        rows = [(item.reason, item.breed, item.path, item.detail or "") for item in aside]
+        result(table(["reason", "breed", "file", "detail"], rows))
+    else:
+        say("nothing is set aside")
 
 
 def preprocess(
