@@ -29,8 +29,8 @@ from pathlib import Path
 
 import httpx
 import psutil
-from _load import Load, load, requests_of
 
+from _load import Load, load, requests_of
 from doggo.vision.runtime import Pair, usable_pairs
 
 HERE = Path(__file__).resolve().parent
@@ -223,7 +223,8 @@ def some_photos(count: int) -> list[bytes]:
         found = random.Random(42).sample(found, min(count, len(found)))
     else:
         spec = importlib.util.find_spec("foolbox")
-        assert spec is not None and spec.submodule_search_locations
+        assert spec is not None
+        assert spec.submodule_search_locations
         found = sorted((Path(spec.submodule_search_locations[0]) / "data").glob("imagenet*.jpg"))
     print(
         f"{len(found)} photos, {sum(p.stat().st_size for p in found) / len(found):.0f} bytes each"
@@ -242,7 +243,9 @@ def litserve_python() -> str | None:
     shutil.rmtree(venv, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
     install = ["-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(REQUIREMENTS)]
-    if subprocess.run([str(python), *install], check=False).returncode:
+    done = subprocess.run([str(python), *install], check=False, capture_output=True, text=True)
+    if done.returncode:
+        print(done.stderr.strip())
         return None
     (venv / "complete").touch()
     return str(python)

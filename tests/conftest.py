@@ -37,7 +37,8 @@ def foolbox_photos() -> list[Path]:
     Read from its folder: importing the package would load frameworks that we do not need.
     """
     spec = importlib.util.find_spec("foolbox")
-    assert spec is not None and spec.submodule_search_locations
+    assert spec is not None
+    assert spec.submodule_search_locations
     folder = Path(spec.submodule_search_locations[0]) / "data"
     return sorted(folder.glob("imagenet_*.jpg"))
 

@@ -106,7 +106,9 @@ def load_predictor(folder: Path | None = None) -> Predictor:
             "no model is in production yet; make one with `doggo run FOLDER_OF_PHOTOS`, "
             "or `doggo bootstrap` for one that needs no photos"
         )
-    return Predictor.load(bundles.folder(pointer.version), pair=forced)
+    return Predictor.load(
+        bundles.folder(pointer.version), pair=forced, expect_sha256=pointer.sha256
+    )
 
 
 def model_source(folder: Path | None = None) -> ModelSource:

@@ -69,7 +69,7 @@ def test_what_was_set_aside_is_listed_with_its_reason(tmp_path: Path) -> None:
     said = run_doggo(home, "intake", folder, "--json").json()
     assert (said["conflicts"], said["quarantined"]) == (2, 1)
     aside = run_doggo(home, "quarantine", "--json").json()
-    assert sorted(item["reason"] for item in aside) == ["broken", "conflict", "conflict"]
+    assert sorted(item["reason"] for item in aside) == ["conflict", "conflict", "truncated"]
     shown = run_doggo(home, "quarantine").out
     assert "torn.jpg" in shown
 

@@ -67,7 +67,7 @@ def scenario(
     model = FirstByte()
 
     async def run() -> None:
-        batcher = Batcher(lambda: model, queue_size=queue_size)
+        batcher = Batcher(lambda: model, queue_size=queue_size, max_batch=8, runners=1)
         await play(batcher, model)
         model.may_decode.set()
         model.may_run.set()

@@ -107,6 +107,12 @@ def test_no_form_breaks_the_parser(data: bytes) -> None:
         assert len(read(body, "multipart/form-data; boundary=edge")) <= len(data)
 
 
+@given(content_type=st.text(st.characters(max_codepoint=255), max_size=60))
+def test_no_content_type_breaks_the_parser(content_type: str) -> None:
+    with contextlib.suppress(ProblemError):
+        assert read(Body([b"abc"]), content_type) == b"abc"
+
+
 def test_exactly_the_limit_is_taken() -> None:
     photo = b"x" * SMALL.photo_bytes
     assert read(Body(cut(photo, 100)), "image/jpeg") == photo

@@ -64,6 +64,15 @@ def test_the_same_bundle_again_keeps_its_version_and_its_first_card(
     assert store.versions() == (1, 2, 3)
 
 
+def test_a_damaged_version_does_not_stand_for_its_bundle(
+    store: BundleStore, folders: list[Path]
+) -> None:
+    filled(store, folders[:2])
+    (store.folder(1) / "bundle.json").unlink()
+    (store.folder(2) / "model.onnx").write_bytes(b"")
+    assert [store.add(folder, {}) for folder in folders[:2]] == [3, 4]
+
+
 def test_a_folder_that_is_no_bundle_is_not_added(store: BundleStore, tmp_path: Path) -> None:
     with pytest.raises(BundleError):
         store.add(tmp_path, {})

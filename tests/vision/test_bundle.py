@@ -111,6 +111,7 @@ CHANGES = {
     "a temperature of 0": _set("temperature", 0),
     "a temperature as text": _set("temperature", "1"),
     "a temperature that is not a number": _set("temperature", float("nan")),
+    "a temperature of 400 digits": _set("temperature", 10**400),
     "a threshold above 1": _set("thresholds.dog_mass", 1.5),
     "a missing threshold": lambda values: values["thresholds"].pop("dog_mass"),
     "a view that cannot be": _set("view.resize_px", 9999),

@@ -13,8 +13,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests import tiny_bundle
 from tests.tiny_bundle import COLOURS, make_bundle, picture
 
@@ -24,7 +22,6 @@ from doggo.vision import owner_step, runtime
 from doggo.vision.bundle import bundle_sha256, seal
 from doggo.vision.predictor import SHOWN_BREEDS, Predictor
 from doggo.vision.runtime import REFERENCE, Pair
-from doggo.vision.verdict import Thresholds, calibrated
 
 
 @pytest.fixture(scope="module")
@@ -70,25 +67,6 @@ def test_a_model_of_two_breeds_answers_with_two(tmp_path: Path) -> None:
 def test_a_dark_picture_is_no_dog_and_a_grey_one_hard_to_tell(predictor: Predictor) -> None:
     assert predictor.predict(picture((20, 5, 5))).verdict is Verdict.NOT_A_DOG
     assert predictor.predict(picture((200, 200, 190))).verdict is Verdict.UNSURE
-
-
-@given(mass=st.floats(0, 1), share=st.floats(0, 1), dog_mass=st.floats(0, 1), sure=st.floats(0, 1))
-def test_verdict_rule(mass: float, share: float, dog_mass: float, sure: float) -> None:
-    verdict = Thresholds(dog_mass=dog_mass, breed_probability=sure).verdict(mass, share)
-    if mass < dog_mass:
-        assert verdict is Verdict.NOT_A_DOG
-    elif share < sure:
-        assert verdict is Verdict.UNSURE
-    else:
-        assert verdict is Verdict.BREED
-
-
-def test_calibration_divides_by_the_temperature() -> None:
-    logits_NK = np.float32([[1, 2, 4], [1000, -1000, 0]])
-    found_NK = calibrated(logits_NK, 2.0)
-    expected_K = np.exp([0.5, 1, 2]) / np.exp([0.5, 1, 2]).sum()
-    assert np.allclose(found_NK[0], expected_K)
-    assert np.allclose(found_NK[1], [1, 0, 0])
 
 
 def test_the_same_bytes_give_the_same_answer_whatever_comes_with_them(

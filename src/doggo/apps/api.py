@@ -6,6 +6,7 @@ Owns the order in which a request passes them and the life of the batcher. Each 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -112,7 +113,7 @@ def create_app(models: Models, settings: Settings, metrics: Metrics | None = Non
         batchers.append(batcher)
         models.start()
         yield
-        models.stop()
+        await asyncio.to_thread(models.stop)
         await batcher.close()
 
     app = FastAPI(

@@ -253,7 +253,7 @@ class _Run:
         )
         by_id = {photo.photo_id: photo for photo in stored}
         decision = decide(files, stored, self._same(chunk, pictures, by_id), self._origin)
-        self._keep_raw(decision, by_id, Path(chunk.staging))
+        self._keep_raw(decision, by_id, chunk.staging)
         self._store.record(
             sources=[ruling.source for ruling in decision.rulings if ruling.source.source_sha256],
             photos=list(decision.photos.values()),
@@ -267,11 +267,11 @@ class _Run:
             self.tally.add(ruling.source, near=ruling.near)
         self.tally.set_aside(decision.set_aside)
 
-    def _keep_raw(self, decision: Decision, stored: dict[str, Photo], staging: Path) -> None:
+    def _keep_raw(self, decision: Decision, stored: dict[str, Photo], staging: str) -> None:
         keep = [*decision.photos.values(), *(stored[photo_id] for photo_id in decision.restored)]
         for photo in keep:
             extension = photo.raw_key.rpartition(".")[2]
-            self._raw.adopt(photo.raw_key, staging / f"{photo.photo_id}.{extension}")
+            self._raw.adopt(photo.raw_key, f"{staging}/{photo.photo_id}.{extension}")
         if keep:
             self._raw.sync()
 

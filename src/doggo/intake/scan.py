@@ -92,7 +92,7 @@ def scan(paths: Sequence[Path], labels: Path | None = None) -> Scan:
             result.ignored.append(Ignored(str(own), "read as the labels of this folder"))
         listed = list(_walk(root, visited, result.ignored))
         for file in sorted(listed, key=os.fsencode):
-            if not (table and Path(file).name.lower() == LABELS_FILE):
+            if not (table and file.lower().endswith(LABELS_FILE)):
                 result.files.append(_labelled(file, root, table))
         if table is not None:
             result.ignored.extend(_without_file(table, listed))
@@ -201,23 +201,37 @@ def _is_regular(path: str, ignored: list[Ignored]) -> bool:
 
 
 def _labelled(file: str, root: Path, table: Mapping[str, str] | None) -> Found:
-    path = Path(file)
+    folder, name = os.path.split(file)
     if table is not None:
-        written = table.get(path.name, table.get(path.stem))
+        written = table.get(name, table.get(Path(name).stem))
         if written is None:
             return Found(file, None, "the labels file does not name it")
         return _found(file, written)
     # A single file is judged by the folder it lies in, as if that had been given.
-    top = root if root != path else root.parent
-    folders = [top.name, *path.parent.relative_to(top).parts]
-    flat = flat_label(path.name)
-    for name in (*reversed(folders), *([flat] if flat else [])):
-        if (key := _key(name)[0]) in _KNOWN:
-            return Found(file, key)
-    unknown = folders[-1] if len(folders) > 1 else flat
+    known, own = _folder_label(folder, folder if file == str(root) else str(root))
+    if known is not None:
+        return Found(file, known)
+    flat = flat_label(name)
+    if flat is not None and (key := _key(flat)[0]) in _KNOWN:
+        return Found(file, key)
+    unknown = own or flat
     if unknown is None:
         return Found(file, None, "neither a folder nor its name says the breed")
     return _found(file, unknown)
+
+
+@lru_cache(maxsize=4096)
+def _folder_label(folder: str, top: str) -> tuple[str | None, str | None]:
+    """Return the known breed that a folder or one above it names, up to `top`, and its own name.
+
+    `top` itself may name a known breed, but not a new one.
+    """
+    path, above = Path(folder), Path(top)
+    inside = path.relative_to(above).parts
+    for name in (*reversed(inside), above.name):
+        if (key := _key(name)[0]) in _KNOWN:
+            return key, None
+    return None, inside[-1] if inside else None
 
 
 def _found(file: str, written: str) -> Found:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, astuple, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from doggo.core.errors import Rejection, StorageError
@@ -139,7 +139,9 @@ class PixelMaker:
         if removals:
             self._check_bucket(chunk, removals)
             for removal in removals:
-                log.warning("photo_quarantined photo_id=%s reason=%s", *astuple(removal)[:2])
+                log.warning(
+                    "photo_quarantined photo_id=%s reason=%s", removal.photo_id, removal.reason
+                )
             self._store.remove(removals)
         places = tuple(
             Place(one.photo_id, one.offset, one.height_px, one.width_px)
@@ -206,6 +208,6 @@ def _image(array: U8, place: Place) -> U8:
 
 def _shard_key(key: PixelKey, places: Sequence[Place]) -> str:
     """Name a shard after what is in it, so that adopting it twice is adopting it once."""
-    content = json.dumps([asdict(key), [astuple(place) for place in places]])
+    content = json.dumps([asdict(key), [place.values for place in places]])
     digest = hashlib.sha256(content.encode()).hexdigest()
     return f"shards/{key.short_side_px}/{digest[:32]}.npy"

@@ -1,9 +1,15 @@
 """Photos that arrive one by one go through the network together.
 
 Owns the queue, its threads and the batches. Knows nothing of HTTP. A photo's way: `submit` on
-the event loop → a decoding thread (the decoders release the interpreter's lock) → the runner,
-which takes whatever is waiting, at most `max_batch` photos, without ever waiting for more →
-back to the event loop, once a batch. The event loop itself never decodes or computes.
+the event loop → a decoding thread (the decoders release the interpreter's lock) → a runner,
+which takes whatever is waiting, at most as many photos as are computed at once, without ever
+waiting for more → back to the event loop, once a batch. The event loop itself never decodes or
+computes.
+
+There are two runners, so that the cores are never idle between two batches. Measured with
+lite0 in bf16 on two busy cores, 8 connections (November 2026, medians of 10 interleaved runs):
+110 photos/s with one runner and batches of 8, 124 with two and batches of 4, 138 with two and
+batches of 2, 129 with two and single photos.
 
 Legend: N photos of a batch, K breeds.
 """
@@ -12,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,8 +29,9 @@ from numpy.typing import NDArray
 
 from doggo.core.errors import BusyError, NoModelError
 from doggo.core.records import Prediction
+from doggo.vision.runtime import available_cores
 
-MAX_BATCH = 8
+RUNNERS = 2
 
 
 class Model(Protocol):
@@ -62,9 +68,11 @@ class Batcher:
         current: gives the model in service, or None; asked once a photo, so a model that is
             swapped in takes the next photo and the old one finishes its own.
         queue_size: photos that may be inside at once.
+        max_batch: most photos of a batch; 0: one a core.
         decoders: decoding threads; 0: one a core, at least two (one slow photo must not hold
             up the others).
-        observe_batch: told the size of each batch, from the runner's thread.
+        runners: threads that take batches.
+        observe_batch: told the size of each batch, from a runner's thread.
     """
 
     def __init__(
@@ -72,14 +80,14 @@ class Batcher:
         current: Callable[[], Model | None],
         *,
         queue_size: int,
-        max_batch: int = MAX_BATCH,
+        max_batch: int = 0,
         decoders: int = 0,
-        runners: int = 1,
+        runners: int = RUNNERS,
         observe_batch: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._current = current
         self._queue_size = queue_size
-        self._max_batch = max_batch
+        self._max_batch = max_batch or available_cores()
         self._observe_batch = observe_batch
         self._loop = asyncio.get_running_loop()
         self._inbox: SimpleQueue[_Job | None] = SimpleQueue()
@@ -89,10 +97,9 @@ class Batcher:
         self._closing = False
         self._empty = asyncio.Event()
         self._empty.set()
-        count = decoders or max(2, len(os.sched_getaffinity(0)))
         self._decoders = [
             threading.Thread(target=self._decode, name=f"doggo-decode-{i}", daemon=True)
-            for i in range(count)
+            for i in range(decoders or max(2, available_cores()))
         ]
         self._runners = [
             threading.Thread(target=self._run, name=f"doggo-run-{i}", daemon=True)

@@ -16,6 +16,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address
 
 from starlette.datastructures import Headers
@@ -173,6 +174,7 @@ def _host_name(host: str) -> str:
     return host.partition(":")[0]
 
 
+@lru_cache(maxsize=256)  # the same few names again and again
 def _is_loopback(host: str) -> bool:
     if host.lower() == "localhost":
         return True

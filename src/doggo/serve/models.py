@@ -19,10 +19,9 @@ from typing import Protocol
 import numpy as np
 
 from doggo.core.errors import DoggoError
-from doggo.serve.batcher import MAX_BATCH
 from doggo.storage.bundles import BundleStore
 from doggo.vision.predictor import Predictor
-from doggo.vision.runtime import Pair
+from doggo.vision.runtime import Pair, available_cores
 
 logger = logging.getLogger(__name__)
 
@@ -187,6 +186,6 @@ class Models:
 
 
 def warm(model: Predictor) -> None:
-    """Run a full batch: a runtime prepares itself on its first use, in each of its threads."""
+    """Run photos through every thread of the runtime: its first runs are slow."""
     size_px = model.bundle.view.size_px
-    model.infer(np.zeros((MAX_BATCH, size_px, size_px, 3), np.uint8))
+    model.infer(np.zeros((2 * available_cores(), size_px, size_px, 3), np.uint8))

@@ -24,10 +24,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from doggo.core.errors import StorageError, UsageError
+from doggo.core.errors import BundleError, StorageError, UsageError
 from doggo.storage.buckets import Bucket, explain_os_error, fsync_folder
 from doggo.storage.disk import need_disk
-from doggo.vision.bundle import BUNDLE_FILE, CARD_FILE, FILES, bundle_sha256
+from doggo.vision.bundle import BUNDLE_FILE, CARD_FILE, FILES, bundle_sha256, read_bundle
 
 POINTER = "production"
 _STAGED = ".tmp-"
@@ -145,7 +145,7 @@ class BundleStore:
         sha256 = bundle_sha256(folder)
         with self.exclusive():
             for version in reversed(self.versions()):
-                if bundle_sha256(self.folder(version)) == sha256:
+                if _holds(self.folder(version), sha256):
                     return version
             version = max(self.versions(), default=0) + 1
             parent = self.bucket.path("versions")
@@ -295,6 +295,17 @@ def previous_version(moves: Sequence[Move]) -> int | None:
         else:
             stack.append(move.to_version)
     return stack[-2] if len(stack) > 1 else None
+
+
+def _holds(folder: Path, sha256: str) -> bool:
+    """Whether a version is this bundle and still whole: a damaged one cannot stand for it."""
+    try:
+        if bundle_sha256(folder) != sha256:
+            return False
+        read_bundle(folder)
+    except BundleError:
+        return False
+    return True
 
 
 def _size_bytes(folder: Path) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from filelock import FileLock, Timeout
-from sqlalchemy import ColumnElement, Connection, Engine, Row, func, or_, select, update
+from sqlalchemy import BindParameter, Connection, Engine, Row, bindparam, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from doggo.core.errors import Rejection, StorageError
@@ -35,6 +35,18 @@ _PHOTO_COLUMNS = [photos_table.c[name] for name in _PHOTO_FIELDS]
 _SOURCE_COLUMNS = [sources_table.c[name] for name in _SOURCE_FIELDS]
 _BAND_COLUMNS = [photos_table.c[name] for name in _BAND_FIELDS]
 _USED = photos_table.c.quarantine.is_(None)
+# Statements of the look-ups that every chunk of intake makes: built once, so that SQLAlchemy
+# finds them compiled. `values` is the list of an IN.
+_VALUES: BindParameter[object] = bindparam("values", expanding=True)
+_GROUPS_BY = [
+    select(photos_table.c.group_id).where(column.in_(_VALUES))
+    for column in (photos_table.c.photo_id, photos_table.c.pixel_sha256)
+]
+_NEAR_BY_BAND = [
+    select(column, photos_table.c.phash, photos_table.c.group_id).where(column.in_(_VALUES))
+    for column in _BAND_COLUMNS
+]
+_MEMBERS = select(*_PHOTO_COLUMNS).where(photos_table.c.group_id.in_(_VALUES))
 
 T = TypeVar("T")
 
@@ -120,19 +132,20 @@ class PhotoStore:
             hashes: perceptual hashes to look for.
             within: largest Hamming distance, at most 4 (what the five indexed bands find).
         """
+        cut = [bands(phash) for phash in hashes]
+        groups = set[str]()
+        rows: list[Row[tuple[object, ...]]] = []
         with transaction(self.engine) as connection:
-            groups = self._groups_of(connection, photos_table.c.photo_id, photo_ids)
-            groups |= self._groups_of(connection, photos_table.c.pixel_sha256, pixels)
-            cut = [bands(phash) for phash in hashes]
-            for place, column in enumerate(_BAND_COLUMNS):
+            for query, values in zip(_GROUPS_BY, (photo_ids, pixels), strict=True):
+                for some in _batches(values):
+                    groups.update(connection.execute(query, {"values": some}).scalars())
+            for place in range(len(_BAND_COLUMNS)):
                 by_band = defaultdict[int, list[int]](list)
-                for phash, values in zip(hashes, cut, strict=True):
-                    by_band[values[place]].append(int(phash, 16))
-                groups |= self._groups_near(connection, column, by_band, within)
-            query = select(*_PHOTO_COLUMNS)
-            rows: list[Row[tuple[object, ...]]] = []
+                for phash, parts in zip(hashes, cut, strict=True):
+                    by_band[parts[place]].append(int(phash, 16))
+                groups |= self._groups_near(connection, place, by_band, within)
             for some in _batches(sorted(groups)):
-                rows += connection.execute(query.where(photos_table.c.group_id.in_(some)))
+                rows += connection.execute(_MEMBERS, {"values": some})
         return [_photo(row) for row in rows]
 
     def record(
@@ -237,30 +250,17 @@ class PhotoStore:
             rows = connection.execute(query.order_by(sources_table.c.path)).all()
         return [(_source(row[:-1]), row[-1]) for row in rows]
 
-    def _groups_of(
-        self, connection: Connection, column: ColumnElement[str], values: Sequence[str]
-    ) -> set[str]:
-        found = set[str]()
-        for some in _batches(values):
-            found.update(
-                connection.execute(
-                    select(photos_table.c.group_id).where(column.in_(some))
-                ).scalars()
-            )
-        return found
-
     def _groups_near(
         self,
         connection: Connection,
-        column: ColumnElement[int],
+        place: int,
         by_band: Mapping[int, Sequence[int]],
         within: int,
     ) -> set[str]:
         """Return the groups of photos that share a band with a hash and are near enough."""
-        query = select(column, photos_table.c.phash, photos_table.c.group_id)
         found = set[str]()
         for some in _batches(list(by_band)):
-            for band, phash, group_id in connection.execute(query.where(column.in_(some))):
+            for band, phash, group_id in connection.execute(_NEAR_BY_BAND[place], {"values": some}):
                 number = int(phash, 16)
                 if any((number ^ other).bit_count() <= within for other in by_band[band]):
                     found.add(group_id)

@@ -12,7 +12,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from doggo.core.errors import StorageError
@@ -78,7 +78,7 @@ class Spool:
         index = {
             "key": asdict(key),
             "origin": origin.value,
-            "places": [astuple(place) for place in places],
+            "places": [place.values for place in places],
         }
         temporary = path.with_suffix(".tmp")
         try:

@@ -15,6 +15,7 @@ from PIL import Image
 
 _GRID_PX = 32
 _KEPT = 8
+_BAND_PX = 32
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as JPEG and Pillow
 _ROUNDING = 1.0  # a thousandth of a grey level: so that a flat picture has a stable hash
 _BANDS = (13, 13, 13, 13, 12)
@@ -48,7 +49,11 @@ def phash(image_HWC: NDArray[np.uint8]) -> str:
     matrix products with the pixels, at a third of the time of making the small picture.
     """
     height_px, width_px, _ = image_HWC.shape
-    rows_KX = _projection(height_px) @ image_HWC.reshape(height_px, -1).astype(np.float32)
+    rows_HX, to_low = image_HWC.reshape(height_px, -1), _projection(height_px)
+    rows_KX = np.zeros((_KEPT, rows_HX.shape[1]), np.float32)
+    for top in range(0, height_px, _BAND_PX):  # as floats, the whole photo leaves the cache
+        band = slice(top, top + _BAND_PX)
+        rows_KX += to_low[:, band] @ rows_HX[band].astype(np.float32)
     low = (rows_KX @ _grey_projection(width_px)).ravel()
     middle = np.partition(low, (low.size // 2 - 1, low.size // 2))[low.size // 2 - 1 :][:2]
     return np.packbits(low > middle.mean() + _ROUNDING).tobytes().hex()

@@ -5,11 +5,10 @@ pure rule that picks a pair. Knows nothing of breeds or bundles.
 
 Every photo goes through the network alone, on one thread; a batch is as many photos at once
 as there are threads. So an answer cannot depend on the other photos of a batch, on its size
-or on the number of cores, and it is also the fastest way: measured on two shared cores with
-EfficientNet-Lite0 (November 2026), onnxruntime-f32 takes 6.1 ms a photo as single photos on
-two cores and 8.8 ms as batches of 8 with two threads; OpenVINO 6.3 against 7.3 ms in f32 and
-3.7 against 3.8 ms in bf16. Batches of 8 were also bitwise equal to single photos there, but
-no runtime promises it.
+or on the number of cores; and it costs the least. EfficientNet-Lite0, processor milliseconds a
+photo on two busy cores (November 2026): onnxruntime-f32 10.5 this way, 19 with two threads a
+photo, 25 in batches of 8; OpenVINO f32 11.4 against 14.1 in batches of 8, bf16 7.2 against 7.6.
+Batches and threads gave bitwise the same answers there, but no runtime promises it.
 
 Legend: N photos, H W C a picture.
 """

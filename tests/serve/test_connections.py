@@ -1,0 +1,119 @@
+"""Clients that are slow, leave, or come all at once."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+from tests.serving import Serving
+from tests.tiny_bundle import make_bundle, picture
+
+from doggo.serve import protocol
+from doggo.serve.models import FixedBundle
+
+WAIT_S = 60
+SMALL = picture((230, 20, 20))
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "colour")
+
+
+@pytest.fixture(scope="module")
+def heavy() -> bytes:
+    """A photo that keeps a decoder busy for a while."""
+    stream = io.BytesIO()
+    Image.effect_noise((3500, 3500), 90).convert("RGB").save(stream, "PNG", compress_level=1)
+    return stream.getvalue()[: 20 * 2**20]
+
+
+@pytest.fixture
+def impatient(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 0.3)
+    with Serving(FixedBundle(bundle)) as serving:
+        yield serving
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
+def connect(server: Serving) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=WAIT_S)
+
+
+@pytest.mark.parametrize("start", [b"", b"GET /healthz HTTP/1.1\r\nHost: 127.0"])
+def test_a_head_that_never_ends_is_cut_off(impatient: Serving, start: bytes) -> None:
+    with connect(impatient) as dawdler:
+        dawdler.sendall(start)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            answer = dawdler.recv(100)
+        assert answer == b""
+    assert impatient.client.get("/healthz").status_code == 200
+
+
+def test_a_second_head_on_the_same_connection_has_the_same_limit(impatient: Serving) -> None:
+    with connect(impatient) as dawdler:
+        dawdler.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        answer = dawdler.recv(1000)
+        assert answer.startswith(b"HTTP/1.1 200")
+        dawdler.sendall(b"GET /healthz")
+        rest = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := dawdler.recv(1000):
+                rest += piece
+        assert b"HTTP/1.1" not in rest
+
+
+def test_a_request_may_take_longer_than_its_head(impatient: Serving) -> None:
+    with connect(impatient) as client:
+        client.sendall(
+            b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(SMALL)
+        )
+        time.sleep(0.6)
+        client.sendall(SMALL)
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_a_full_queue_is_429_and_recovers(bundle: Path, heavy: bytes) -> None:
+    with Serving(FixedBundle(bundle), queue_size=1) as server, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(httpx.post, f"{server.url}/v1/predict", content=heavy, timeout=WAIT_S)
+        refused = []
+        while not first.done():
+            reply = server.predict(SMALL)
+            assert reply.status_code in {200, 429}
+            refused += [reply] if reply.status_code == 429 else []
+        assert first.result().status_code in {200, 400, 429}
+        assert refused
+        assert int(refused[0].headers["retry-after"]) >= 1
+        assert refused[0].json()["type"] == "/docs#problem-busy"
+        assert server.predict(SMALL).status_code == 200
+
+
+def test_a_client_that_leaves_frees_its_place(bundle: Path, heavy: bytes) -> None:
+    with Serving(FixedBundle(bundle), queue_size=1) as server:
+        with connect(server) as leaver:
+            leaver.sendall(
+                b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\n"
+                b"Content-Length: %d\r\n\r\n" % len(heavy)
+            )
+            leaver.sendall(heavy)
+            until(lambda: server.metric("doggo_waiting_photos") == 1)
+        gone = 'doggo_requests_total{route="/v1/predict",status="499"}'
+        until(lambda: gone in server.client.get("/metrics").text)
+        assert server.metric("doggo_waiting_photos") == 0
+        assert server.predict(SMALL).status_code == 200
