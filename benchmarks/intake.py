@@ -156,11 +156,11 @@ def floor_task(task: tuple[list[str], str, int]) -> list[str]:
 
 @contextmanager
 def peak_memory() -> Iterator[list[float]]:
-    """Collect the resident memory of this process and its children, in MB, every 50 ms."""
+    """Collect the resident memory of this process and its children, in MB, every 0.2 s."""
     seen, stop, me = [0.0], threading.Event(), psutil.Process()
 
     def watch() -> None:
-        while not stop.wait(0.05):
+        while not stop.wait(0.2):
             total = 0
             for process in (me, *me.children(recursive=True)):
                 try:

@@ -51,7 +51,7 @@ def resplit(manifest: Manifest, seed: int) -> Manifest:
     photos = [
         Photo(
             photo_id=row.photo_id, source_sha256="", breed=row.breed, raw_key="", width_px=0,
-            height_px=0, pixel_sha256="", phash="", group_id=row.group_id,
+            height_px=0, phash="", group_id=row.group_id,
         )
         for row in manifest.rows
     ]  # fmt: skip

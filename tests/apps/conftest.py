@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.commands import run_doggo
 
-from commands import run_doggo
 from doggo.apps.drawn import write_drawn
 
 BREEDS, PICTURES = 5, 14

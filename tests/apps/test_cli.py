@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.commands import run_doggo
 
-from commands import run_doggo
 from doggo.apps.drawn import drawn_jpeg, write_drawn
 
 BREEDS, PICTURES = 5, 14

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doggo.core.records import Origin, Outcome, Photo, Split
-from doggo.intake.decide import Decision, File, decide
+from doggo.intake.decide import Decision, File, Likeness, decide
 from doggo.intake.facts import Fact, Picture
 
 # A picture of the tests: which scene it shows, and which copy of the scene it is. Copies of a
@@ -22,6 +22,10 @@ def sha(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
+def phash_of(scene: int, copy: int) -> str:
+    return f"{int(sha('scene', scene)[:16], 16) ^ (1 << copy):016x}"
+
+
 def file_of(handed: Handed) -> File:
     scene, copy, breed, encoding = handed
     picture = Picture(
@@ -29,8 +33,7 @@ def file_of(handed: Handed) -> File:
         extension="jpg",
         width_px=300,
         height_px=200,
-        pixel_sha256=sha("pixels", scene, copy),
-        phash=f"{int(sha('scene', scene)[:16], 16) ^ (1 << copy):016x}",
+        phash=phash_of(scene, copy),
         offset=0,
         shard_height_px=200,
         shard_width_px=300,
@@ -40,17 +43,15 @@ def file_of(handed: Handed) -> File:
 
 def settle(stored: dict[str, Photo], files: Sequence[File]) -> Decision:
     """Decide on files and apply the decision to `stored`, as the database would."""
-    scenes = {
-        file.fact.picture.photo_id: file.fact.picture.phash[:8]
-        for file in files
-        if file.fact.picture
-    } | {photo.photo_id: photo.phash[:8] for photo in stored.values()}
-    decision = decide(
-        files,
-        list(stored.values()),
-        lambda a, b: scenes[a] == scenes[b],
-        Origin.OWNER,
-    )
+    seen = [file.fact.picture for file in files if file.fact.picture]
+    hashes = {one.photo_id: one.phash for one in (*seen, *stored.values())}
+
+    def compare(a: str, b: str) -> Likeness:
+        if hashes[a] == hashes[b]:
+            return Likeness.EQUAL
+        return Likeness.NEAR if hashes[a][:8] == hashes[b][:8] else Likeness.DIFFERENT
+
+    decision = decide(files, list(stored.values()), compare, Origin.OWNER)
     for old, new in decision.merged.items():
         for photo in list(stored.values()):
             if photo.group_id == old:
@@ -61,6 +62,10 @@ def settle(stored: dict[str, Photo], files: Sequence[File]) -> Decision:
     for photo_id in decision.restored:
         stored[photo_id] = replace(stored[photo_id], quarantine=None)
     return decision
+
+
+def near_all(a: str, b: str) -> Likeness:
+    return Likeness.NEAR
 
 
 def outcomes(decision: Decision) -> list[Outcome]:
@@ -80,9 +85,9 @@ def in_use(stored: dict[str, Photo]) -> tuple[set[tuple[str, str]], set[frozense
     used = [photo for photo in stored.values() if photo.quarantine is None]
     groups: dict[str, set[str]] = {}
     for photo in used:
-        groups.setdefault(photo.group_id, set()).add(photo.pixel_sha256)
+        groups.setdefault(photo.group_id, set()).add(photo.phash)
     return (
-        {(photo.pixel_sha256, photo.breed) for photo in used},
+        {(photo.phash, photo.breed) for photo in used},
         {frozenset(group) for group in groups.values()},
     )
 
@@ -123,8 +128,8 @@ def test_no_picture_in_use_has_two_breeds(handed: list[Handed]) -> None:
     breeds: dict[int, set[str]] = {}
     for scene, _, breed, _ in handed:
         breeds.setdefault(scene, set()).add(breed)
-    pictures = {sha("pixels", scene, copy): scene for scene, copy, _, _ in handed}
-    used = {pictures[photo.pixel_sha256] for photo in stored.values() if photo.quarantine is None}
+    pictures = {phash_of(scene, copy): scene for scene, copy, _, _ in handed}
+    used = {pictures[photo.phash] for photo in stored.values() if photo.quarantine is None}
     conflicted = {scene for scene, names in breeds.items() if len(names) > 1}
     assert used == set(breeds) - conflicted
     assert len(decision.rulings) == len(handed)
@@ -177,7 +182,7 @@ def bridge(left: Photo, right: Photo) -> Decision:
     phash = newcomer.fact.picture.phash
     left = replace(left, phash=f"{int(phash, 16) ^ 0b0111:016x}")
     right = replace(right, phash=f"{int(phash, 16) ^ 0b0111000:016x}")
-    return decide([newcomer], [left, right], lambda a, b: True, Origin.OWNER)
+    return decide([newcomer], [left, right], near_all, Origin.OWNER)
 
 
 def test_a_newcomer_that_links_two_sides_is_set_aside_alone() -> None:
@@ -202,14 +207,16 @@ def test_groups_on_one_side_become_one() -> None:
 def test_a_near_hash_of_another_picture_is_not_a_duplicate() -> None:
     stored: dict[str, Photo] = {}
     files = [file_of((1, 0, "pug", 0)), file_of((1, 1, "pug", 0))]
-    decision = decide(files, [], lambda a, b: False, Origin.OWNER)
+    decision = decide(files, [], lambda a, b: Likeness.DIFFERENT, Origin.OWNER)
     stored.update(decision.photos)
     assert len({photo.group_id for photo in stored.values()}) == 2
 
 
 def test_a_damaged_photo_is_restored_by_handing_it_in_again() -> None:
     photo = replace(sided((1, 0, "pug", 0), Split.TEST), quarantine="broken")
-    decision = decide([file_of((1, 0, "pug", 0))], [photo], lambda a, b: True, Origin.OWNER)
+    decision = decide(
+        [file_of((1, 0, "pug", 0))], [photo], lambda a, b: Likeness.NEAR, Origin.OWNER
+    )
     assert outcomes(decision) == [Outcome.ADDED]
     assert decision.restored == {photo.photo_id}
     assert not decision.photos
@@ -217,14 +224,16 @@ def test_a_damaged_photo_is_restored_by_handing_it_in_again() -> None:
 
 def test_a_copy_of_a_damaged_photo_takes_its_place() -> None:
     photo = replace(sided((1, 0, "pug", 0), Split.TEST), quarantine="broken")
-    decision = decide([file_of((1, 0, "pug", 1))], [photo], lambda a, b: True, Origin.OWNER)
+    decision = decide(
+        [file_of((1, 0, "pug", 1))], [photo], lambda a, b: Likeness.NEAR, Origin.OWNER
+    )
     assert outcomes(decision) == [Outcome.ADDED]
     [copy] = decision.photos.values()
     assert copy.group_id == photo.group_id
 
 
 def test_a_user_photo_is_never_shown() -> None:
-    decision = decide([file_of((1, 0, "pug", 0))], [], lambda a, b: True, Origin.USER)
+    decision = decide([file_of((1, 0, "pug", 0))], [], near_all, Origin.USER)
     [photo] = decision.photos.values()
     assert (photo.origin, photo.may_be_shown) == (Origin.USER, False)
 
@@ -232,7 +241,7 @@ def test_a_user_photo_is_never_shown() -> None:
 def test_a_file_without_label_or_picture_is_quarantined() -> None:
     unlabelled = File("a.jpg", None, "nothing names it", Fact("1" * 64))
     broken = File("b.jpg", "pug", None, Fact("2" * 64, reason="truncated", detail="ends early"))
-    decision = decide([unlabelled, broken], [], lambda a, b: True, Origin.OWNER)
+    decision = decide([unlabelled, broken], [], near_all, Origin.OWNER)
     reasons = [(r.source.outcome, r.source.reason, r.source.detail) for r in decision.rulings]
     assert reasons == [
         (Outcome.QUARANTINED, "no_label", "nothing names it"),

@@ -22,7 +22,6 @@ def photo(breed: str, number: int, group: str | None = None, side: Split | None 
         raw_key=f"{breed}/{photo_id}.jpg",
         width_px=300,
         height_px=200,
-        pixel_sha256=photo_id,
         phash="0" * 16,
         group_id=f"{breed} {group}" if group else photo_id,
         split=side,

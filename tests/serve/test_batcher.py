@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 
 import numpy as np
@@ -178,6 +180,24 @@ def test_a_photo_keeps_the_model_it_began_with() -> None:
         answers = await asyncio.gather(*first, *second)
         assert [answer.model.name for answer in answers] == ["old"] * 10 + ["new"] * 10
         assert [share(answer) for answer in answers] == [*range(20, 30), *range(30, 40)]
+        await batcher.close()
+
+    asyncio.run(run())
+
+
+def test_a_model_that_was_swapped_out_is_let_go() -> None:
+    async def run() -> None:
+        serving = [FirstByte("old")]
+        batcher = Batcher(lambda: serving[0], queue_size=64)
+        await asyncio.gather(*(batcher.submit(bytes([i + 20])) for i in range(20)))
+        old = weakref.ref(serving[0])
+        serving[0] = FirstByte("new")
+        for _ in range(1000):
+            gc.collect()
+            if old() is None:
+                break
+            await asyncio.sleep(0.01)
+        assert old() is None
         await batcher.close()
 
     asyncio.run(run())

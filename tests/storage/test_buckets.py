@@ -80,9 +80,9 @@ def test_adopting_a_copy_leaves_the_file_and_keeps_what_is_there(
 ) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"data")
-    bucket.adopt_copy("key", file)
-    bucket.adopt_copy("key", file)
-    assert file.read_bytes() == bucket.read("key") == b"data"
+    bucket.adopt_copies({"a/key": file, "b/key": file})
+    bucket.adopt_copies({"a/key": file})
+    assert file.read_bytes() == bucket.read("a/key") == bucket.read("b/key") == b"data"
 
 
 def test_files_of_another_disk_are_copied(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_files_of_another_disk_are_copied(tmp_path: Path) -> None:
     file = elsewhere / f"doggo-test-{os.getpid()}"
     try:
         file.write_bytes(b"data")
-        bucket.adopt_copy("copy", file)
+        bucket.adopt_copies({"copy": file})
         bucket.adopt("moved", file)
         assert bucket.read("copy") == bucket.read("moved") == b"data"
         assert not file.exists()

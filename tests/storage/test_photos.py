@@ -33,7 +33,6 @@ def photo(name: object, phash: str = "0" * 16, **changes: object) -> Photo:
         raw_key=f"pug/{sha(name)}.jpg",
         width_px=300,
         height_px=200,
-        pixel_sha256=sha(("pixels", name)),
         phash=phash,
         group_id=sha(name),
     )
@@ -76,7 +75,7 @@ def test_every_hash_within_four_bits_is_found_and_no_other(
 ) -> None:
     put(store, stored := photo((phash, number), f"{phash:016x}"))
     other = phash ^ sum(1 << bit for bit in flips)
-    found = store.alike([], [], [f"{other:016x}"], 4)
+    found = store.alike([], [f"{other:016x}"], 4)
     assert (stored in found) == (len(flips) <= 4)
     store.record(sources=[], photos=[], restored=(), set_aside=(), merged={})
     with store.engine.begin() as connection:
@@ -87,9 +86,9 @@ def test_every_hash_within_four_bits_is_found_and_no_other(
 def test_alike_brings_whole_groups(store: PhotoStore) -> None:
     first, second = photo(1, "f" * 16), photo(2, "0" * 16, group_id=sha(1))
     put(store, first, second, photo(3, "0f" * 8))
-    assert {p.photo_id for p in store.alike([first.photo_id], [], [], 4)} == {sha(1), sha(2)}
-    assert {p.photo_id for p in store.alike([], [second.pixel_sha256], [], 4)} == {sha(1), sha(2)}
-    assert store.alike([sha("unknown")], [], [], 4) == []
+    assert {p.photo_id for p in store.alike([first.photo_id], [], 4)} == {sha(1), sha(2)}
+    assert {p.photo_id for p in store.alike([], [second.phash], 4)} == {sha(1), sha(2)}
+    assert store.alike([sha("unknown")], [], 4) == []
 
 
 def test_the_ledger_keeps_the_first_entry(store: PhotoStore) -> None:
@@ -146,4 +145,4 @@ def test_many_look_ups_are_cut_into_parts(store: PhotoStore) -> None:
     put(store, *(photo(number, f"{number * 2**40:016x}") for number in range(1200)))
     ids = [sha(number) for number in range(1200)]
     assert store.used_ids(ids, Origin.OWNER) == set(ids)
-    assert len(store.alike(ids, [], [], 4)) == 1200
+    assert len(store.alike(ids, [], 4)) == 1200

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tests.pictures import KINDS, SECRETS, XMP, encode, exif, picture, telling
 
 from doggo.core.errors import PhotoError, Rejection
 from doggo.vision.metadata import strip_metadata
 from doggo.vision.photo import canonical, prepare
-from pictures import KINDS, SECRETS, XMP, encode, exif, picture, telling
 
 _GPS = 0x8825
 _ORIENTATION = 0x0112

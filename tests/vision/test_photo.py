@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
+from tests.pictures import KINDS, encode, exif, matrix_profile, picture, telling
 
 from doggo.core.errors import PhotoError, Rejection
 from doggo.vision import owner_step, perceptual, photo
-from pictures import KINDS, encode, exif, matrix_profile, picture, telling
 
 # The least peak signal-to-noise ratio of two decodes that a person cannot tell apart.
 ALIKE_DB = 40

@@ -55,7 +55,6 @@ class Photo:
         breed: key of the breed, snake_case.
         raw_key: key in the raw bucket.
         width_px, height_px: upright size of the raw picture.
-        pixel_sha256: sha256 (hex) of the canonical pixels at the default short side.
         phash: 64-bit perceptual hash as 16 hex digits.
         group_id: photo_id of the first member of its near-duplicate group.
         split: its side, or None before the first preprocess.
@@ -69,7 +68,6 @@ class Photo:
     raw_key: str
     width_px: int
     height_px: int
-    pixel_sha256: str
     phash: str
     group_id: str
     split: Split | None = None

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 
 from doggo.core.records import Origin, Outcome, Photo, QuarantineReason, Source
 from doggo.intake.facts import Fact, Picture
@@ -22,8 +23,17 @@ from doggo.vision.perceptual import bands, hamming
 MAX_HAMMING = 4
 """Bits in which the perceptual hashes of near duplicates may differ."""
 
-SamePicture = Callable[[str, str], bool]
-"""Whether two photos, by photo_id, show the same picture; may decode them."""
+
+class Likeness(Enum):
+    """What comparing the pixels of two photos tells."""
+
+    DIFFERENT = "different"
+    NEAR = "near"  # the same picture, rescaled or encoded anew
+    EQUAL = "equal"  # the same pixels
+
+
+Compare = Callable[[str, str], Likeness]
+"""Compares two photos, by photo_id; may decode them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +74,16 @@ class Decision:
 
 
 def decide(
-    files: Sequence[File], stored: Iterable[Photo], same: SamePicture, origin: Origin
+    files: Sequence[File], stored: Iterable[Photo], compare: Compare, origin: Origin
 ) -> Decision:
     """Return what becomes of a chunk of files, taken one after another.
 
     Args:
-        stored: every stored photo that resembles one of the files (equal bytes or pixels, or
-            hashes within `MAX_HAMMING`), with all other members of its group.
-        same: asked for pairs within `MAX_HAMMING` only, once for a group.
+        stored: every stored photo that resembles one of the files (equal bytes, or hashes
+            within `MAX_HAMMING`), with all other members of its group.
+        compare: asked for pairs within `MAX_HAMMING` only.
     """
-    judge = _Judge(stored, same, origin)
+    judge = _Judge(stored, compare, origin)
     for file in files:
         judge.decision.rulings.append(judge.rule(file))
     return judge.decision
@@ -82,13 +92,12 @@ def decide(
 class _Judge:
     """The stored photos as they change while the files of a chunk are ruled on."""
 
-    def __init__(self, stored: Iterable[Photo], same: SamePicture, origin: Origin) -> None:
+    def __init__(self, stored: Iterable[Photo], compare: Compare, origin: Origin) -> None:
         self.decision = Decision()
-        self._same = same
+        self._compare = compare
         self._origin = origin
         self._photos: dict[str, Photo] = {}
         self._members: dict[str, set[str]] = defaultdict(set)
-        self._by_pixels: dict[str, set[str]] = defaultdict(set)
         self._by_band: dict[tuple[int, int], set[str]] = defaultdict(set)
         for photo in stored:
             self._learn(photo)
@@ -115,20 +124,20 @@ class _Judge:
         return _ruling(file, Outcome.EXACT_DUPLICATE, known.photo_id, "same picture data")
 
     def _rule_on_picture(self, file: File, breed: str, picture: Picture) -> Ruling:
-        matches = self._matches(picture)
+        equal, near = self._matches(picture)
+        matches = [*equal, *near]
         groups = {match.group_id for match in matches}
         against = next((m for m in matches if m.breed != breed), None) or next(
             (m for m in matches if m.quarantine == QuarantineReason.CONFLICT), None
         )
         if against is not None:
             self._set_aside(groups)
-            twin = against if against.pixel_sha256 == picture.pixel_sha256 else None
-            if twin is None:
+            if not equal:
                 self._accept(file, breed, picture, groups, QuarantineReason.CONFLICT)
-            photo_id = twin.photo_id if twin else picture.photo_id
+            photo_id = equal[0].photo_id if equal else picture.photo_id
             return _ruling(file, Outcome.CONFLICT, photo_id, _against(against))
-        for match in matches:
-            if match.pixel_sha256 == picture.pixel_sha256 and match.quarantine is None:
+        for match in equal:
+            if match.quarantine is None:
                 return _ruling(file, Outcome.EXACT_DUPLICATE, match.photo_id, "same pixels")
         if len(self._sides(groups)) > 1:
             detail = "a near duplicate of photos on two sides of the split"
@@ -136,23 +145,32 @@ class _Judge:
         self._accept(file, breed, picture, groups, None)
         return _ruling(file, Outcome.ADDED, picture.photo_id, None, near=bool(matches))
 
-    def _matches(self, picture: Picture) -> list[Photo]:
-        """Return stored photos of the same picture: all equal ones, else one a group."""
-        found = [
-            self._photos[photo_id] for photo_id in sorted(self._by_pixels[picture.pixel_sha256])
-        ]
-        confirmed = {photo.group_id for photo in found}
-        near = set[str]().union(*(self._by_band[key] for key in enumerate(bands(picture.phash))))
-        for photo_id in sorted(near):
+    def _matches(self, picture: Picture) -> tuple[list[Photo], list[Photo]]:
+        """Return the photos with equal pixels, and of the near duplicates one a group.
+
+        Equal pixels have equal hashes, so those are all compared; of a group that is known to
+        show the same picture nothing else is.
+        """
+        keys = enumerate(bands(picture.phash))
+        sharing = set[str]().union(*(self._by_band.get(key, ()) for key in keys))
+        candidates = sorted(
+            (distance, photo_id)
+            for photo_id in sharing
+            if (distance := hamming(self._photos[photo_id].phash, picture.phash)) <= MAX_HAMMING
+        )
+        equal, near, confirmed = list[Photo](), list[Photo](), set[str]()
+        for distance, photo_id in candidates:
             photo = self._photos[photo_id]
-            if (
-                photo.group_id not in confirmed
-                and hamming(photo.phash, picture.phash) <= MAX_HAMMING
-                and self._same(picture.photo_id, photo_id)
-            ):
+            if distance > 0 and photo.group_id in confirmed:
+                continue
+            likeness = self._compare(picture.photo_id, photo_id)
+            if likeness is Likeness.EQUAL:
+                equal.append(photo)
+            elif likeness is Likeness.NEAR:
+                near.append(photo)
+            if likeness is not Likeness.DIFFERENT:
                 confirmed.add(photo.group_id)
-                found.append(photo)
-        return found
+        return equal, near
 
     def _sides(self, groups: Iterable[str]) -> set[str]:
         photos = (self._photos[id_] for group in groups for id_ in self._members[group])
@@ -183,7 +201,6 @@ class _Judge:
             raw_key=f"{breed}/{picture.photo_id}.{picture.extension}",
             width_px=picture.width_px,
             height_px=picture.height_px,
-            pixel_sha256=picture.pixel_sha256,
             phash=picture.phash,
             group_id=self._merge(groups) if groups else picture.photo_id,
             origin=self._origin,
@@ -209,7 +226,6 @@ class _Judge:
     def _learn(self, photo: Photo) -> None:
         self._photos[photo.photo_id] = photo
         self._members[photo.group_id].add(photo.photo_id)
-        self._by_pixels[photo.pixel_sha256].add(photo.photo_id)
         for key in enumerate(bands(photo.phash)):
             self._by_band[key].add(photo.photo_id)
 

@@ -31,7 +31,6 @@ class Picture:
     extension: str
     width_px: int
     height_px: int
-    pixel_sha256: str
     phash: str
     offset: int
     shard_height_px: int

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from doggo.core.errors import InputError, PhotoError, Rejection, StorageError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import Origin, Outcome, Photo, Source
-from doggo.intake.decide import MAX_HAMMING, Decision, File, SamePicture, decide
+from doggo.intake.decide import MAX_HAMMING, Compare, Decision, File, Likeness, decide
 from doggo.intake.facts import Chunk, Fact, Picture
 from doggo.intake.report import IntakeReport, Tally
 from doggo.intake.scan import Found, scan
@@ -153,29 +153,31 @@ class _Run:
 
     def _batches(self, files: Sequence[Found]) -> Iterator[_Batch]:
         """Cut the files into batches; where the ledger has entries, ask it first."""
-        # Enough chunks to keep all processes busy to the end, none so small that it is wasted.
-        size = max(_SMALLEST_CHUNK, min(_LARGEST_CHUNK, len(files) // (self._workers * 8)))
         if not self._store.has_sources():
+            size = self._batch_size(len(files))
             for start in range(0, len(files), size):
                 yield self._batch([(found, None) for found in files[start : start + size]])
             return
         seen = set[tuple[str, str]]()
-        waiting: list[tuple[Found, Source | None]] = []
-        unknown = 0
         with ThreadPoolExecutor(self._workers) as threads:
             for start in range(0, len(files), _HASHED_TOGETHER):
                 some = files[start : start + _HASHED_TOGETHER]
-                for found, source in self._look_up(some, threads, seen):
+                known = list(self._look_up(some, threads, seen))
+                size = self._batch_size(sum(source is None for _, source in known))
+                waiting: list[tuple[Found, Source | None]] = []
+                unknown = 0
+                for found, source in known:
                     waiting.append((found, source))
                     unknown += source is None
                     if unknown == size:
                         yield self._batch(waiting)
                         waiting, unknown = [], 0
-                if waiting and unknown == 0:
+                if waiting:
                     yield self._batch(waiting)
-                    waiting = []
-        if waiting:
-            yield self._batch(waiting)
+
+    def _batch_size(self, files: int) -> int:
+        """Enough batches to keep all processes busy to the end, none so small that it is waste."""
+        return max(_SMALLEST_CHUNK, min(_LARGEST_CHUNK, files // (self._workers * 8)))
 
     def _look_up(
         self, files: Sequence[Found], threads: ThreadPoolExecutor, seen: set[tuple[str, str]]
@@ -247,12 +249,11 @@ class _Run:
         }
         stored = self._store.alike(
             list(pictures),
-            [picture.pixel_sha256 for picture in pictures.values()],
             [picture.phash for picture in pictures.values()],
             MAX_HAMMING,
         )
         by_id = {photo.photo_id: photo for photo in stored}
-        decision = decide(files, stored, self._same(chunk, pictures, by_id), self._origin)
+        decision = decide(files, stored, self._compare(chunk, pictures, by_id), self._origin)
         self._keep_raw(decision, by_id, chunk.staging)
         self._store.record(
             sources=[ruling.source for ruling in decision.rulings if ruling.source.source_sha256],
@@ -283,9 +284,9 @@ class _Run:
         ]
         self._spool.mark(Path(chunk.shard), self._key, self._origin, places)
 
-    def _same(
+    def _compare(
         self, chunk: Chunk, pictures: dict[str, Picture], stored: dict[str, Photo]
-    ) -> SamePicture:
+    ) -> Compare:
         def pixels(photo_id: str) -> NDArray[np.uint8] | None:
             if photo_id in pictures:
                 place = _place(pictures[photo_id])
@@ -293,11 +294,15 @@ class _Run:
                 return array.reshape(place.height_px, place.width_px, 3)
             return self._stored_pixels(stored[photo_id].raw_key)
 
-        def same(newcomer: str, other: str) -> bool:
+        def compare(newcomer: str, other: str) -> Likeness:
             a_HWC, b_HWC = pixels(newcomer), pixels(other)
-            return a_HWC is not None and b_HWC is not None and same_picture(a_HWC, b_HWC)
+            if a_HWC is None or b_HWC is None:
+                return Likeness.DIFFERENT
+            if np.array_equal(a_HWC, b_HWC):
+                return Likeness.EQUAL
+            return Likeness.NEAR if same_picture(a_HWC, b_HWC) else Likeness.DIFFERENT
 
-        return same
+        return compare
 
     def _decode_stored(self, raw_key: str) -> NDArray[np.uint8] | None:
         try:

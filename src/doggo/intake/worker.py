@@ -15,7 +15,7 @@ from doggo.core.records import QuarantineReason
 from doggo.intake.facts import Chunk, Fact, Picture
 from doggo.storage.buckets import explain_os_error
 from doggo.storage.shards import ShardWriter
-from doggo.vision.perceptual import phash, pixel_sha256
+from doggo.vision.perceptual import phash
 from doggo.vision.photo import DEFAULT_SHORT_SIDE_PX, MAX_BYTES, prepare, read_header
 
 MIN_SHORT_SIDE_PX = 64
@@ -67,13 +67,15 @@ def _read(path: str, labelled: bool, staging: Path, shard: ShardWriter) -> Fact:
 
 
 def _look_into(data: bytes, source_sha256: str, staging: Path, shard: ShardWriter) -> Fact:
-    photo = prepare(data, DEFAULT_SHORT_SIDE_PX)
+    try:
+        photo = prepare(data, DEFAULT_SHORT_SIDE_PX)
+    except OSError as error:  # a decoder's, not the disk's: those stop the run
+        raise PhotoError(Rejection.BROKEN, f"cannot be decoded: {error}") from error
     header, image_HWC = photo.header, photo.image_HWC
     if min(header.width_px, header.height_px) < MIN_SHORT_SIDE_PX:
         size = f"{header.width_px} x {header.height_px} px"
         message = f"{size}: the short side must be at least {MIN_SHORT_SIDE_PX} px"
         return Fact(source_sha256, reason=QuarantineReason.TOO_SMALL, detail=message)
-    digest = pixel_sha256(image_HWC)  # right after decoding, while the pixels are in the cache
     same = photo.clean == data
     photo_id = source_sha256 if same else hashlib.sha256(photo.clean).hexdigest()
     _write(f"{staging}/{photo_id}.{photo.extension}", photo.clean)
@@ -82,7 +84,6 @@ def _look_into(data: bytes, source_sha256: str, staging: Path, shard: ShardWrite
         extension=photo.extension,
         width_px=header.width_px,
         height_px=header.height_px,
-        pixel_sha256=digest,
         phash=phash(image_HWC),
         offset=shard.append(image_HWC),
         shard_height_px=image_HWC.shape[0],

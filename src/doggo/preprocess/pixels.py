@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -30,6 +30,7 @@ _DECODER = "doggo.preprocess.worker:decode_chunk"
 _CHUNK_TIMEOUT_S = 300.0
 _FILE_TIMEOUT_S = 30.0
 _LARGEST_CHUNK, _SMALLEST_CHUNK = 128, 16
+_ADOPTED_TOGETHER = 32  # shards for one transaction
 _LIVE_FRACTION = 0.9  # a spool shard with more waste than a tenth is written anew
 
 
@@ -71,13 +72,19 @@ class PixelMaker:
             if shard.key == self._key and shard.origin is self._origin
         ]
         have = self.index.places().keys() if waiting else set[str]()
-        done, total = 0, sum(len(shard.places) for shard in waiting)
-        for shard in waiting:
-            lacking = {place.photo_id for place in shard.places} - have
-            live = self._store.used_ids(lacking, self._origin)
-            self._adopt(shard, [place for place in shard.places if place.photo_id in live])
-            done += len(shard.places)
-            progress("preprocess", done, total)
+        held = [place.photo_id for shard in waiting for place in shard.places]
+        live = self._store.used_ids(set(held) - have, self._origin)
+        done = 0
+        for start in range(0, len(waiting), _ADOPTED_TOGETHER):
+            some = waiting[start : start + _ADOPTED_TOGETHER]
+            self._adopt(
+                {
+                    shard: [place for place in shard.places if place.photo_id in live]
+                    for shard in some
+                }
+            )
+            done += sum(len(shard.places) for shard in some)
+            progress("preprocess", done, len(held))
 
     def decode_missing(
         self, photos: Sequence[Photo], raw: Bucket, workers: int, progress: Progress
@@ -151,7 +158,7 @@ class PixelMaker:
         shard = SpoolShard(Path(chunk.shard), self._key, self._origin, places)
         self._spool.mark(shard.path, shard.key, shard.origin, places)
         if places:
-            self._adopt(shard, places)
+            self._adopt({shard: places})
         return bool(removals)
 
     def _check_bucket(self, chunk: Chunk, removals: Sequence[Removal]) -> None:
@@ -163,29 +170,37 @@ class PixelMaker:
                 f"as {chunk.files[0][1]}: check that it is mounted and that its URL is right"
             )
 
-    def _adopt(self, shard: SpoolShard, live: Sequence[Place]) -> None:
-        """Move a finished shard into the bucket, without what is no longer in use."""
-        if live:
-            try:
-                self._link(shard, live)
-            except _DamagedError:
-                log.warning("spool_shard_damaged path=%s", shard.path)
-        self._spool.drop(shard)
+    def _adopt(self, shards: Mapping[SpoolShard, Sequence[Place]]) -> None:
+        """Move finished shards into the bucket, with those of their photos that are in use."""
+        files: dict[str, Path] = {}
+        places: dict[str, Sequence[Place]] = {}
+        for shard, live in shards.items():
+            if live:
+                try:
+                    path, kept = self._without_waste(shard, live)
+                except _DamagedError:
+                    log.warning("spool_shard_damaged path=%s", shard.path)
+                    continue
+                key = _shard_key(self._key, kept)
+                files[key], places[key] = path, kept
+        self._processed.adopt_copies(files)
+        self.index.add(places)
+        for shard in shards:
+            self._spool.drop(shard)
+        for path in files.values():
+            path.unlink(missing_ok=True)  # those that were packed anew
 
-    def _link(self, shard: SpoolShard, live: Sequence[Place]) -> None:
+    def _without_waste(
+        self, shard: SpoolShard, live: Sequence[Place]
+    ) -> tuple[Path, Sequence[Place]]:
+        """Return the shard as it is, or one that is packed anew without what is not in use."""
         held = shard.path.stat().st_size - HEADER_BYTES
         if max(place.offset + place.size_bytes for place in live) > held:
             raise _DamagedError
-        path, places = shard.path, list(live)
-        repacked = sum(place.size_bytes for place in live) < _LIVE_FRACTION * held
-        if repacked:
-            path = self._spool.shard_path()
-            places = _repack(shard.path, live, path)
-        key = _shard_key(self._key, places)
-        self._processed.adopt_copy(key, path)
-        self.index.add(key, places)
-        if repacked:
-            path.unlink()
+        if sum(place.size_bytes for place in live) >= _LIVE_FRACTION * held:
+            return shard.path, live
+        path = self._spool.shard_path()
+        return path, _repack(shard.path, live, path)
 
 
 class _DamagedError(Exception):

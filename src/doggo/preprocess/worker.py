@@ -71,5 +71,7 @@ def _decode(photo_id: str, path: Path, shard: ShardWriter, short_side_px: int) -
         image_HWC = canonical(data, short_side_px)
     except PhotoError as error:
         return Decoded(photo_id, reason=error.rejection, detail=str(error))
+    except OSError as error:  # a decoder's, not the disk's: those stop the run
+        return Decoded(photo_id, reason=Rejection.BROKEN, detail=f"cannot be decoded: {error}")
     height_px, width_px, _ = image_HWC.shape
     return Decoded(photo_id, shard.append(image_HWC), height_px, width_px)

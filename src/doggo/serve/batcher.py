@@ -159,25 +159,32 @@ class Batcher:
 
     def _decode(self) -> None:
         while (job := self._inbox.get()) is not None:
-            if job.future.cancelled():
-                continue
-            try:
-                job.image_HWC = job.model.view(job.data)
-            except Exception as error:  # noqa: BLE001 - goes to the caller, whatever it is
-                self._deliver([(job, error)])
-            else:
-                self._ready.put(job)
+            self._decode_one(job)
+            del job  # a thread that waits must not keep a swapped-out model alive
+
+    def _decode_one(self, job: _Job) -> None:
+        if job.future.cancelled():
+            return
+        try:
+            job.image_HWC = job.model.view(job.data)
+        except Exception as error:  # noqa: BLE001 - goes to the caller, whatever it is
+            self._deliver([(job, error)])
+        else:
+            self._ready.put(job)
 
     def _run(self) -> None:
         while (first := self._ready.get()) is not None:
             batch = [job for job in self._gather(first) if not job.future.cancelled()]
-            if not batch:
-                continue
-            began = time.perf_counter()
-            self._deliver(self._answer(batch))
-            spent_s = (time.perf_counter() - began) / len(batch)
-            self._seconds_per_photo += 0.1 * (spent_s - self._seconds_per_photo)
-            self._observe_batch(len(batch))
+            if batch:
+                self._run_one(batch)
+            del first, batch  # as above
+
+    def _run_one(self, batch: Sequence[_Job]) -> None:
+        began = time.perf_counter()
+        self._deliver(self._answer(batch))
+        spent_s = (time.perf_counter() - began) / len(batch)
+        self._seconds_per_photo += 0.1 * (spent_s - self._seconds_per_photo)
+        self._observe_batch(len(batch))
 
     def _gather(self, first: _Job) -> list[_Job]:
         """Return `first` and what else is ready for the same model."""

@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote, unquote, urlparse
 
@@ -142,26 +142,34 @@ class Bucket:
             temporary.unlink(missing_ok=True)
             raise
 
-    def adopt_copy(self, key: str, file: Path) -> None:
-        """Put a finished local file into the bucket and leave it where it is; durable.
+    def adopt_copies(self, files: Mapping[str, Path]) -> None:
+        """Put finished local files (by key) into the bucket and leave them where they are.
 
-        A hard link where the disk is the same. Nothing happens if the key is taken: this is for
-        keys that name their content.
+        Durable once it returns. Hard links where the disk is the same. A key that is taken is
+        left alone: this is for keys that name their content.
         """
-        target = self.path(key)
-        with _storage_errors(f"write {key} in {self.root}"):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with file.open("rb") as source:
-                os.fsync(source.fileno())
-            try:
-                os.link(file, target)
-            except FileExistsError:
-                return
-            except OSError as error:
-                if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
-                    raise
-                self._copy_in(target, file)
-            fsync_folder(target.parent)
+        folders = {self.path(key).parent for key in files}
+        for folder in folders:
+            with _storage_errors(f"write to {folder}"):
+                folder.mkdir(parents=True, exist_ok=True)
+        for key, file in files.items():
+            with _storage_errors(f"write {key} in {self.root}"):
+                self._link_in(self.path(key), file)
+        for folder in folders:
+            with _storage_errors(f"write to {folder}"):
+                fsync_folder(folder)
+
+    def _link_in(self, target: Path, file: Path) -> None:
+        with file.open("rb") as source:
+            os.fsync(source.fileno())
+        try:
+            os.link(file, target)
+        except FileExistsError:
+            return
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+                raise
+            self._copy_in(target, file)
 
     def sync(self) -> None:
         """Make all that was written so far survive a power cut, at the price of one flush.

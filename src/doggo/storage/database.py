@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DatabaseError
 
 from doggo.core.errors import StorageError
+from doggo.storage.buckets import explain_os_error
 
 SCHEMA_VERSION = 1
 
@@ -41,7 +42,6 @@ photos_table = Table(
     Column("raw_key", String(200), nullable=False),
     Column("width_px", Integer, nullable=False),
     Column("height_px", Integer, nullable=False),
-    Column("pixel_sha256", String(64), nullable=False, index=True),
     Column("phash", String(16), nullable=False),
     # Five bands of the perceptual hash: two hashes at Hamming distance <= 4 share at least
     # one whole band (pigeonhole), so a look-up needs five indexes and never reads all rows.
@@ -86,7 +86,10 @@ def open_database(path: Path) -> Engine:
     Raises:
         StorageError: the file cannot be opened, is damaged, or was made by a newer release.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make {path.parent}: {explain_os_error(error)}") from error
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
     event.listen(engine, "connect", _configure)
     try:

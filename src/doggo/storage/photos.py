@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +21,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from doggo.core.errors import Rejection, StorageError
 from doggo.core.records import Origin, Outcome, Photo, QuarantineReason, Source, Split
+from doggo.storage.buckets import explain_os_error
 from doggo.storage.database import photos_table, sources_table, transaction
 from doggo.vision.perceptual import bands
 
@@ -38,10 +39,7 @@ _USED = photos_table.c.quarantine.is_(None)
 # Statements of the look-ups that every chunk of intake makes: built once, so that SQLAlchemy
 # finds them compiled. `values` is the list of an IN.
 _VALUES: BindParameter[object] = bindparam("values", expanding=True)
-_GROUPS_BY = [
-    select(photos_table.c.group_id).where(column.in_(_VALUES))
-    for column in (photos_table.c.photo_id, photos_table.c.pixel_sha256)
-]
+_GROUPS = select(photos_table.c.group_id).where(photos_table.c.photo_id.in_(_VALUES))
 _NEAR_BY_BAND = [
     select(column, photos_table.c.phash, photos_table.c.group_id).where(column.in_(_VALUES))
     for column in _BAND_COLUMNS
@@ -83,8 +81,12 @@ class PhotoStore:
                 f"cannot start {doing}: {who} is changing the photos of {path.parent}; "
                 "wait until it ends and run this again"
             ) from error
+        except OSError as error:
+            raise StorageError(f"cannot lock {path}: {explain_os_error(error)}") from error
         try:
-            path.write_text(f"{doing} (process {os.getpid()})")
+            # Only for the message above: on a full disk it stays empty.
+            with suppress(OSError):
+                path.write_text(f"{doing} (process {os.getpid()})")
             yield
         finally:
             lock.release()
@@ -122,13 +124,11 @@ class PhotoStore:
             ).all()
         return [_source(row) for row in rows]
 
-    def alike(
-        self, photo_ids: Sequence[str], pixels: Sequence[str], hashes: Sequence[str], within: int
-    ) -> list[Photo]:
+    def alike(self, photo_ids: Sequence[str], hashes: Sequence[str], within: int) -> list[Photo]:
         """Return the stored photos that may show the same pictures, with their whole groups.
 
         Args:
-            photo_ids, pixels: sha256 of raw objects and of canonical pixels to look for.
+            photo_ids: sha256 of raw objects to look for.
             hashes: perceptual hashes to look for.
             within: largest Hamming distance, at most 4 (what the five indexed bands find).
         """
@@ -136,9 +136,8 @@ class PhotoStore:
         groups = set[str]()
         rows: list[Row[tuple[object, ...]]] = []
         with transaction(self.engine) as connection:
-            for query, values in zip(_GROUPS_BY, (photo_ids, pixels), strict=True):
-                for some in _batches(values):
-                    groups.update(connection.execute(query, {"values": some}).scalars())
+            for some in _batches(photo_ids):
+                groups.update(connection.execute(_GROUPS, {"values": some}).scalars())
             for place in range(len(_BAND_COLUMNS)):
                 by_band = defaultdict[int, list[int]](list)
                 for phash, parts in zip(hashes, cut, strict=True):

@@ -59,8 +59,8 @@ class PixelIndex:
         with transaction(self.engine) as connection:
             return {row[1]: (row[0], Place(*row[1:])) for row in connection.execute(query)}
 
-    def add(self, shard: str, places: Sequence[Place]) -> None:
-        """Make a finished shard count: one transaction, and safe to repeat."""
+    def add(self, shards: Mapping[str, Sequence[Place]]) -> None:
+        """Make finished shards count: one transaction, and safe to repeat."""
         rows = [
             {
                 "photo_id": place.photo_id,
@@ -72,6 +72,7 @@ class PixelIndex:
                 "height_px": place.height_px,
                 "width_px": place.width_px,
             }
+            for shard, places in shards.items()
             for place in places
         ]
         if rows:

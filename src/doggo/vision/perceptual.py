@@ -5,7 +5,6 @@ Owns the hashes and the check on pixels. Knows nothing of files or groups.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from functools import lru_cache
 
@@ -76,13 +75,6 @@ def bands(phash: str) -> tuple[int, int, int, int, int]:
 def hamming(a: str, b: str) -> int:
     """Return in how many of 64 bits two hashes differ."""
     return (int(a, 16) ^ int(b, 16)).bit_count()
-
-
-def pixel_sha256(image_HWC: NDArray[np.uint8]) -> str:
-    """Return the sha256 (hex) of the pixels and their shape."""
-    digest = hashlib.sha256(repr(image_HWC.shape).encode())
-    digest.update(np.ascontiguousarray(image_HWC).data)
-    return digest.hexdigest()
 
 
 def same_picture(a_HWC: NDArray[np.uint8], b_HWC: NDArray[np.uint8]) -> bool:
