@@ -24,7 +24,7 @@ from doggo.storage.buckets import Bucket
 from doggo.storage.bundles import Action
 from doggo.storage.shards import PixelReader
 from doggo.stores import Stores, work_folder
-from doggo.timings import Stopwatch
+from doggo.timings import Spans, Stopwatch
 from doggo.tracking.port import TrackedVersion
 from doggo.vision.bundle import bundle_sha256, parse_bundle, read_validation
 
@@ -63,6 +63,7 @@ class Release:
         made = self._made_before(config, manifest)
         if made is not None:
             return self._finish(made, already=True)
+        spans = Spans(self.progress)
         with work_folder(self.stores) as work:
             with self.watch.stage("train"):
                 candidate = train(
@@ -73,8 +74,9 @@ class Release:
                     tracker=self.stores.tracker,
                     work=work / "candidate",
                     runtime=self.stores.forced_runtime,
-                    progress=self.progress,
+                    progress=spans,
                 )
+            self.watch.timings.append(spans.of("embed"))
             bundle = self._export(candidate, work / "bundle", manifest)
             return self._release(bundle, manifest)
 

@@ -8,6 +8,7 @@ or of other photos. Imports decoders only, so a process is small and starts quic
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from doggo.core.errors import PhotoError, Rejection, StorageError
@@ -49,10 +50,10 @@ def hash_file(path: str) -> str:
 
 def _read(path: str, labelled: bool, staging: Path, shard: ShardWriter) -> Fact:
     try:
-        if Path(path).stat().st_size > MAX_BYTES:
-            message = f"larger than {MAX_BYTES // 2**20} MiB"
-            return Fact(hash_file(path), reason=Rejection.TOO_MANY_BYTES, detail=message)
-        with Path(path).open("rb") as file:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as in _write
+            if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                message = f"larger than {MAX_BYTES // 2**20} MiB"
+                return Fact(hash_file(path), reason=Rejection.TOO_MANY_BYTES, detail=message)
             data = file.read()
     except OSError as error:
         return Fact("", reason=QuarantineReason.UNREADABLE, detail=error.strerror)
@@ -93,7 +94,7 @@ def _look_into(data: bytes, source_sha256: str, staging: Path, shard: ShardWrite
 
 
 def _write(path: str, data: bytes) -> None:
-    # Unbuffered: two thirds of the time of Path.write_bytes for 20 kB (2026-11).
+    # Unbuffered and without pathlib: two thirds of the time of write_bytes for 20 kB (2026-11).
     with open(path, "wb", buffering=0) as file:  # noqa: PTH123
         written = file.write(data)
         if written != len(data):  # the last blocks of a disk

@@ -58,6 +58,7 @@ def phash(image_HWC: NDArray[np.uint8]) -> str:
     return np.packbits(low > middle.mean() + _ROUNDING).tobytes().hex()
 
 
+@lru_cache(maxsize=1024)
 def bands(phash: str) -> tuple[int, int, int, int, int]:
     """Return the hash cut into 5 numbers of 13, 13, 13, 13 and 12 bits, first bits first.
 
