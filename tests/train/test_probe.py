@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,14 +154,36 @@ def test_it_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     assert capfd.readouterr() == ("", "")
 
 
-def test_ctrl_c_leaves_the_last_epoch_and_the_signal_as_they_were(tmp_path: Path) -> None:
-    def interrupt(_: str, done: int, __: int) -> None:
-        if done == 3:
-            signal.raise_signal(signal.SIGINT)
+_INTERRUPTED = """
+import signal, sys
+from pathlib import Path
+from tests.train.test_probe import CONFIG, TRAIN, VALIDATION, _blank
+from doggo.train.probe import train_probe
 
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        train_probe(_blank(), TRAIN, VALIDATION, config=CONFIG, work=tmp_path, progress=interrupt)
-    assert signal.getsignal(signal.SIGINT) is before
+def interrupt(_, done, __):
+    if done == 3:
+        signal.raise_signal(signal.SIGINT)
+
+before = signal.getsignal(signal.SIGINT)
+try:
+    train_probe(
+        _blank(), TRAIN, VALIDATION, config=CONFIG, work=Path(sys.argv[1]), progress=interrupt
+    )
+except KeyboardInterrupt:
+    print("stopped", signal.getsignal(signal.SIGINT) is before)
+"""
+
+
+def test_ctrl_c_leaves_the_last_epoch_and_the_signal_as_they_were(tmp_path: Path) -> None:
+    # In a process of its own: a real SIGINT would end the one that runs the tests.
+    done = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED, str(tmp_path)],
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.stdout == "stopped True\n", done.stderr
     last = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert last["epoch"] == 1  # counted from 0: the second epoch was the last whole one

@@ -5,6 +5,7 @@ Owns which boxes and items are metadata. Knows nothing of pixels.
 
 from __future__ import annotations
 
+from doggo.core.errors import PhotoError, Rejection
 from doggo.vision.exif import empty_exif
 from doggo.vision.isobmff import Box, Item, boxes, items, meta_box, properties_box
 
@@ -21,8 +22,19 @@ def blank_metadata(data: bytes) -> bytes:
     that belong to no item are zeroed, what follows the last box is cut off.
 
     Raises:
-        PhotoError: BROKEN if the tables cannot be read.
+        PhotoError: BROKEN if the tables cannot be read, or overlap what they describe.
     """
+    clean = _blanked(data)
+    # Damaged tables can place metadata inside themselves or inside the picture: then what is
+    # left reads differently from what was read.
+    if _blanked(clean) != clean:
+        raise PhotoError(
+            Rejection.BROKEN, "this picture's tables are damaged: save or export it again"
+        )
+    return clean
+
+
+def _blanked(data: bytes) -> bytes:
     clean = bytearray(data)
     top = list(boxes(data, 0, len(data)))
     for box in top:

@@ -23,20 +23,29 @@ _SAME_WHOLE, _SAME_DETAIL = 0.88, 0.6
 _FLAT_ENERGY = 0.25  # half a grey level
 
 
+@lru_cache(maxsize=1)
+def _dct() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The first 8 rows of the 32-point DCT-II, [8, 32], and their running sums, [8, 33]."""
+    k, n = np.arange(_KEPT)[:, None], np.arange(_GRID_PX)[None, :]
+    dct = np.cos(np.pi * k * (2 * n + 1) / (2 * _GRID_PX))
+    return dct, np.concatenate([np.zeros((_KEPT, 1)), dct.cumsum(axis=1)], axis=1)
+
+
 @lru_cache(maxsize=1024)
 def _projection(size_px: int) -> NDArray[np.float32]:
     """Area average of `size_px` values to 32 and the first 8 rows of their DCT-II, [8, size]."""
-    k, n = np.arange(_KEPT)[:, None], np.arange(_GRID_PX)[None, :]
-    dct = np.cos(np.pi * k * (2 * n + 1) / (2 * _GRID_PX))
-    edges, pixel = np.linspace(0, size_px, _GRID_PX + 1)[:, None], np.arange(size_px)[None, :]
-    cover = np.clip(np.minimum(edges[1:], pixel + 1) - np.maximum(edges[:-1], pixel), 0, None)
-    return np.asarray(dct @ cover * (_GRID_PX / size_px), np.float32)
+    dct, running = _dct()
+    edges = np.arange(size_px + 1) * (_GRID_PX / size_px)
+    cell = np.minimum(edges.astype(np.int64), _GRID_PX - 1)
+    integral = running[:, cell] + (edges - cell) * dct[:, cell]
+    return np.diff(integral, axis=1).astype(np.float32)
 
 
 @lru_cache(maxsize=1024)
 def _grey_projection(size_px: int) -> NDArray[np.float32]:
     """The same for a row of RGB pixels made grey, [size * 3, 8]."""
-    return np.ascontiguousarray(np.kron(_projection(size_px), _LUMA).T, dtype=np.float32)
+    weights = _projection(size_px).T[:, None, :] * np.array(_LUMA, np.float32)[None, :, None]
+    return weights.reshape(-1, _KEPT)
 
 
 def phash(image_HWC: NDArray[np.uint8]) -> str:

@@ -33,7 +33,7 @@ Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
 _READY = "ready"
-_HELD_TASKS = 3  # a process has its next tasks at hand while the parent is busy
+_HELD_TASKS = 4  # a process has its next tasks at hand while the parent is busy
 _START_TIMEOUT_S = 120.0
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -76,6 +76,11 @@ class Workers(Generic[Task, Answer]):
         for process in self._processes:
             process.stop()
         self._processes.clear()
+
+    def start(self) -> None:
+        """Start all processes now rather than with the first tasks."""
+        while len(self._processes) < self.count:
+            self._processes.append(_Process(self.target))
 
     def map(
         self, tasks: Iterable[tuple[Context, Task | None]]
