@@ -122,10 +122,17 @@ def run_pairs(
 def trials(
     answers: Mapping[Pair, Answers], ms_per_photo: Mapping[Pair, float], labels_N: NDArray[np.int64]
 ) -> tuple[Trial, ...]:
-    """Return how each pair's top-1 compares with the reference's on labelled photos."""
-    hits = {pair: found.logits_NK.argmax(axis=1) == labels_N for pair, found in answers.items()}
+    """Return how each pair's top-1 compares with the reference's on labelled photos.
+
+    A pair that answered fewer photos than there are labels is compared on those, the first.
+    """
+    hits = {
+        pair: found.logits_NK.argmax(axis=1) == labels_N[: len(found.logits_NK)]
+        for pair, found in answers.items()
+    }
     return tuple(
-        _trial(pair, hits[pair], hits[REFERENCE], ms_per_photo[pair]) for pair in sorted(answers)
+        _trial(pair, hits_N, hits[REFERENCE][: len(hits_N)], ms_per_photo[pair])
+        for pair, hits_N in sorted(hits.items())
     )
 
 
