@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,34 @@ def test_it_is_created_and_opened_again(tmp_path: Path) -> None:
     engine.dispose()
     with transaction(open_database(path)) as connection:
         assert connection.execute(select(sources_table.c.path)).scalars().all() == ["a.jpg"]
+
+
+def test_many_processes_may_create_it_at_once(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib, doggo.storage.database as database\n"
+        "print(flush=True)\n"
+        "sys.stdin.readline()\n"
+        "database.open_database(pathlib.Path(sys.argv[1]))\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / "doggo.db")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()  # all have imported: now they start together
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    complaints = [process.communicate(timeout=60)[1] for process in processes]
+    assert complaints == [""] * 4
 
 
 def test_commits_survive_a_power_cut(tmp_path: Path) -> None:

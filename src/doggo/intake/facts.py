@@ -1,11 +1,13 @@
 """What reading a chunk of files tells: the records that travel between the processes.
 
-Owns their shape; they are small, because pixels and bytes stay in files.
+Owns their shape; they are small, because pixels and bytes stay in files. What there is for every
+photo is a named tuple, which pickles ten times as fast as a frozen dataclass.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +25,7 @@ class Chunk:
     shard: str
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(NamedTuple):
     """What is known of a file that is a usable picture; offset and size are in the spool shard."""
 
     photo_id: str
@@ -37,8 +38,7 @@ class Picture:
     shard_width_px: int
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """What reading one file told: a picture, or the reason why it is none.
 
     Attributes:

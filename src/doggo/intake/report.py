@@ -102,7 +102,7 @@ class Tally:
     def __init__(self) -> None:
         self._lines: list[_Line] = []
         self._by_photo: dict[str, list[_Line]] = defaultdict(list)
-        self._withdrawn: list[Finding] = []
+        self._aside: set[str] = set()
         self._ignored: list[Finding] = []
         self._breeds: Counter[str] = Counter()
 
@@ -113,6 +113,8 @@ class Tally:
         self._lines.append(line)
         if source.photo_id is not None:
             self._by_photo[source.photo_id].append(line)
+            if source.photo_id in self._aside:  # since the ledger was asked about this file
+                line.set_aside()
         if source.breed:
             self._breeds[source.breed] += 1
 
@@ -121,21 +123,20 @@ class Tally:
         self._ignored.append(Finding(path, None, detail=reason))
 
     def set_aside(self, photo_ids: Collection[str]) -> None:
-        """Turn the files of these photos into conflicts; note those of earlier intakes."""
-        for photo_id in sorted(photo_ids):
-            lines = self._by_photo.get(photo_id, [])
-            for line in lines:
-                if line.outcome in _IN_USE:
-                    line.outcome = Outcome.CONFLICT
-                    line.finding.reason = QuarantineReason.CONFLICT.value
-                    line.finding.detail = "the same picture is filed under another breed too"
-            if not lines:
-                detail = "accepted by an earlier intake, now in conflict"
-                self._withdrawn.append(Finding(photo_id, None, "conflict", detail))
+        """Turn the files of these photos into conflicts."""
+        self._aside.update(photo_ids)
+        for photo_id in photo_ids:
+            for line in self._by_photo.get(photo_id, ()):
+                line.set_aside()
 
     def report(self) -> IntakeReport:
         """Return the sum of all that was counted."""
-        report = IntakeReport(withdrawn=self._withdrawn, ignored=self._ignored)
+        earlier = sorted(self._aside - self._by_photo.keys())
+        detail = "accepted by an earlier intake, now in conflict"
+        report = IntakeReport(
+            withdrawn=[Finding(photo_id, None, "conflict", detail) for photo_id in earlier],
+            ignored=self._ignored,
+        )
         for line in self._lines:
             getattr(report, _HEADINGS[line.outcome]).append(line.finding)
             if line.near and line.outcome is Outcome.ADDED:
@@ -154,6 +155,12 @@ class _Line:
     finding: Finding
     outcome: Outcome
     near: bool
+
+    def set_aside(self) -> None:
+        if self.outcome in _IN_USE:
+            self.outcome = Outcome.CONFLICT
+            self.finding.reason = QuarantineReason.CONFLICT.value
+            self.finding.detail = "the same picture is filed under another breed too"
 
 
 def _printable(value: object) -> object:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -35,7 +35,11 @@ _LIVE_FRACTION = 0.9  # a spool shard with more waste than a tenth is written an
 
 
 class PixelMaker:
-    """Makes what pixels are lacking for one key (short side, decoder, step) and origin."""
+    """Makes what pixels are lacking for one key (short side, decoder, step) and origin.
+
+    Attributes:
+        places: photo_id → (shard, place) of every photo that has pixels.
+    """
 
     def __init__(
         self,
@@ -46,35 +50,39 @@ class PixelMaker:
         key: PixelKey,
         origin: Origin,
     ) -> None:
-        self.index = PixelIndex(store.engine, key)
+        self._index = PixelIndex(store.engine, key)
         self._store = store
         self._processed = processed
         self._spool = spool
         self._key = key
         self._origin = origin
+        self._forget_lost()
+        self.places = self._index.places()
 
-    def forget_lost(self) -> None:
+    def _forget_lost(self) -> None:
         """Have the photos of shards that are gone or too short decoded again."""
         lost = []
-        for shard, size in self.index.shard_sizes().items():
+        for shard, size in self._index.shard_sizes().items():
             path = self._processed.path(shard)
             if not path.is_file() or path.stat().st_size < HEADER_BYTES + size:
                 log.warning("shard_lost shard=%s", shard)
                 lost.append(shard)
         if lost:
-            self.index.forget_shards(lost)
+            self._index.forget_shards(lost)
 
-    def take_over(self, progress: Progress) -> None:
-        """Adopt the shards that intake, or a run that was killed, left in the spool."""
+    def take_over(self, used: Collection[str], progress: Progress) -> None:
+        """Adopt the shards that intake, or a run that was killed, left in the spool.
+
+        Args:
+            used: ids of the photos in use; the others are left out.
+        """
         waiting = [
             shard
             for shard in self._spool.finished()
             if shard.key == self._key and shard.origin is self._origin
         ]
-        have = self.index.places().keys() if waiting else set[str]()
-        held = [place.photo_id for shard in waiting for place in shard.places]
-        live = self._store.used_ids(set(held) - have, self._origin)
-        done = 0
+        live = set(used) - self.places.keys()
+        done, total = 0, sum(len(shard.places) for shard in waiting)
         for start in range(0, len(waiting), _ADOPTED_TOGETHER):
             some = waiting[start : start + _ADOPTED_TOGETHER]
             self._adopt(
@@ -84,20 +92,19 @@ class PixelMaker:
                 }
             )
             done += sum(len(shard.places) for shard in some)
-            progress("preprocess", done, len(held))
+            progress("preprocess", done, total)
 
     def decode_missing(
         self, photos: Sequence[Photo], raw: Bucket, workers: int, progress: Progress
-    ) -> bool:
-        """Decode the photos that have no pixels yet; return whether any was taken out of use."""
-        have = self.index.places()
-        missing = [photo for photo in photos if photo.photo_id not in have]
+    ) -> set[str]:
+        """Decode the photos that have no pixels yet; return the ids of those that cannot be."""
+        missing = [photo for photo in photos if photo.photo_id not in self.places]
         size = max(_SMALLEST_CHUNK, min(_LARGEST_CHUNK, len(missing) // (workers * 8)))
         chunks = (
             self._chunk(missing[start : start + size], raw)
             for start in range(0, len(missing), size)
         )
-        done, removed = 0, False
+        done, removed = 0, set[str]()
         decoder = Workers[Chunk, tuple[Decoded, ...]](
             _DECODER, count=workers, timeout_s=_CHUNK_TIMEOUT_S
         )
@@ -140,8 +147,8 @@ class PixelMaker:
                 else:
                     yield single, answer
 
-    def _keep(self, chunk: Chunk, decoded: Sequence[Decoded]) -> bool:
-        """Adopt a decoded shard; return whether photos had to be taken out of use."""
+    def _keep(self, chunk: Chunk, decoded: Sequence[Decoded]) -> set[str]:
+        """Adopt a decoded shard; return the ids of photos that had to be taken out of use."""
         removals = [Removal(one.photo_id, one.reason, one.detail) for one in decoded if one.reason]
         if removals:
             self._check_bucket(chunk, removals)
@@ -159,7 +166,7 @@ class PixelMaker:
         self._spool.mark(shard.path, shard.key, shard.origin, places)
         if places:
             self._adopt({shard: places})
-        return bool(removals)
+        return {removal.photo_id for removal in removals}
 
     def _check_bucket(self, chunk: Chunk, removals: Sequence[Removal]) -> None:
         """Do not take a bucket that is not mounted for photos that are lost."""
@@ -184,7 +191,9 @@ class PixelMaker:
                 key = _shard_key(self._key, kept)
                 files[key], places[key] = path, kept
         self._processed.adopt_copies(files)
-        self.index.add(places)
+        self._index.add(places)
+        for key, some in places.items():
+            self.places.update((place.photo_id, (key, place)) for place in some)
         for shard in shards:
             self._spool.drop(shard)
         for path in files.values():

@@ -67,20 +67,16 @@ def preprocess(
         shards = PixelMaker(
             store=store, processed=processed, spool=Spool(spool), key=key, origin=origin
         )
-        shards.forget_lost()
-        shards.take_over(progress)
         photos = _photos_in_use(store, origin)
+        shards.take_over({photo.photo_id for photo in photos}, progress)
         sides = _settle_sides(store, photos, seed)
         wanted = photos
         if max_data is not None:
             chosen = choose(photos, sides, max_data, seed)
             wanted = [photo for photo in photos if photo.photo_id in chosen]
-        if shards.decode_missing(wanted, raw, workers or os.cpu_count() or 1, progress):
-            still = store.used_ids((photo.photo_id for photo in wanted), origin)
-            wanted = [photo for photo in wanted if photo.photo_id in still]
-        manifest = manifests.manifest_of(
-            tuple(_rows(wanted, sides, shards.index.places(), raw)), key, seed
-        )
+        lost = shards.decode_missing(wanted, raw, workers or os.cpu_count() or 1, progress)
+        wanted = [photo for photo in wanted if photo.photo_id not in lost]
+        manifest = manifests.manifest_of(tuple(_rows(wanted, sides, shards.places, raw)), key, seed)
         if not manifest.rows:
             raise InputError("no photo could be decoded: `doggo intake` them again")
         manifests.save(processed, manifest)

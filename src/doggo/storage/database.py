@@ -94,15 +94,18 @@ def open_database(path: Path) -> Engine:
     event.listen(engine, "connect", _configure)
     try:
         with engine.begin() as connection:
-            found = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+            found = _schema_of(connection)
             if found > SCHEMA_VERSION:
                 raise StorageError(
                     f"{path} was made by a newer doggo (schema {found}, this one knows "
                     f"{SCHEMA_VERSION}); upgrade doggo or set DOGGO_HOME to another folder"
                 )
             if found < SCHEMA_VERSION:
-                metadata.create_all(connection)
-                connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                # Two commands may open a new home at once: one makes the tables.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                if _schema_of(connection) < SCHEMA_VERSION:
+                    metadata.create_all(connection)
+                    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
     except DatabaseError as error:
         raise StorageError(
             f"cannot open the database {path}: {error.orig}; restore it from a backup "
@@ -132,8 +135,16 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         raise StorageError(f"cannot use the database {engine.url.database}: {advice}") from error
 
 
+def _schema_of(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+
+
 def _configure(connection: object, _: object) -> None:
     cursor = connection.cursor()  # type: ignore[attr-defined]  # the driver's own connection
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
+    # Hashes make every insert touch pages all over the indexes. With SQLite's defaults (2 MB of
+    # cache, the log copied back every 4 MB) most of an intake's writing is doing that again.
+    cursor.execute("PRAGMA cache_size=-65536")
+    cursor.execute("PRAGMA wal_autocheckpoint=8192")
     cursor.close()

@@ -1,0 +1,117 @@
+"""Cutting the files of an intake into batches, and asking the ledger which are known.
+
+Owns the size of a batch and the order of files in it. Knows nothing of what files hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from doggo.core.records import Outcome, Source
+from doggo.intake.facts import Chunk
+from doggo.intake.scan import Found
+from doggo.intake.worker import hash_file
+from doggo.storage.photos import PhotoStore
+from doggo.storage.spool import Spool
+
+_LARGEST, _SMALLEST = 128, 16
+_HASHED_TOGETHER = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Files in order; those that the ledger knows come with their entry and are not read again.
+
+    Attributes:
+        chunk: the unknown ones as a task for a decoding process; None if all are known.
+    """
+
+    files: tuple[tuple[Found, Source | None], ...]
+    chunk: Chunk | None
+
+    @property
+    def unknown(self) -> list[Found]:
+        return [found for found, source in self.files if source is None]
+
+    @property
+    def known(self) -> list[Source]:
+        return [source for _, source in self.files if source is not None]
+
+
+class Batches:
+    """Makes batches for `processes` decoding processes, with staging and shards of their own."""
+
+    def __init__(self, store: PhotoStore, spool: Spool, staging: Path, processes: int) -> None:
+        self._store = store
+        self._spool = spool
+        self._staging = staging
+        self._processes = processes
+
+    def cut(self, files: Sequence[Found]) -> Iterator[Batch]:
+        """Yield all files in order. A first intake does not hash: its processes do."""
+        if not self._store.has_sources():
+            size = self._size(len(files))
+            for start in range(0, len(files), size):
+                yield self.of([(found, None) for found in files[start : start + size]])
+            return
+        seen = set[tuple[str, str]]()
+        with ThreadPoolExecutor(self._processes) as threads:
+            for start in range(0, len(files), _HASHED_TOGETHER):
+                some = files[start : start + _HASHED_TOGETHER]
+                yield from self._of_looked_up(list(self._look_up(some, threads, seen)))
+
+    def of(self, files: Sequence[tuple[Found, Source | None]]) -> Batch:
+        """Return a batch of these files."""
+        unknown = [found for found, source in files if source is None]
+        return Batch(tuple(files), self._chunk(unknown) if unknown else None)
+
+    def _of_looked_up(self, files: Sequence[tuple[Found, Source | None]]) -> Iterator[Batch]:
+        size = self._size(sum(source is None for _, source in files))
+        waiting: list[tuple[Found, Source | None]] = []
+        unknown = 0
+        for found, source in files:
+            waiting.append((found, source))
+            unknown += source is None
+            if unknown == size:
+                yield self.of(waiting)
+                waiting, unknown = [], 0
+        if waiting:
+            yield self.of(waiting)
+
+    def _size(self, files: int) -> int:
+        """Enough batches to keep all processes busy to the end, none so small that it is waste."""
+        return max(_SMALLEST, min(_LARGEST, files // (self._processes * 8)))
+
+    def _look_up(
+        self, files: Sequence[Found], threads: ThreadPoolExecutor, seen: set[tuple[str, str]]
+    ) -> Iterator[tuple[Found, Source | None]]:
+        hashes = list(threads.map(hash_file, (found.path for found in files)))
+        ledger = self._store.sources({sha256 for sha256 in hashes if sha256})
+        for found, sha256 in zip(files, hashes, strict=True):
+            source = ledger.get((sha256, found.breed or ""))
+            if source is None:
+                yield found, None
+                continue
+            again = (source.source_sha256, source.breed) in seen
+            seen.add((source.source_sha256, source.breed))
+            yield found, _met_again(source, found.path, again)
+
+    def _chunk(self, files: Sequence[Found]) -> Chunk:
+        shard = self._spool.shard_path()
+        return Chunk(
+            files=tuple((found.path, found.breed is not None) for found in files),
+            staging=str(self._staging / shard.stem),
+            shard=str(shard),
+        )
+
+
+def _met_again(source: Source, path: str, again: bool) -> Source:
+    """Return what to count for a file that the ledger knows; `again`: a second one in this run."""
+    if source.outcome is not Outcome.ADDED:
+        return replace(source, path=path)
+    if again:
+        return replace(source, path=path, outcome=Outcome.EXACT_DUPLICATE, detail="same file")
+    return replace(source, path=path, outcome=Outcome.ALREADY_PRESENT)

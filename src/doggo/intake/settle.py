@@ -1,0 +1,153 @@
+"""Giving the decisions on files their effects, in the order that survives a kill.
+
+Owns that order: raw objects into the bucket and flushed to disk, then one transaction for photos
+and ledger, then the pixels marked for preprocess. What a kill leaves behind is made good by doing
+the same again: raw objects are named by content, the ledger keeps its first entry, and unmarked
+pixels are swept up. The rules are in `decide.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from doggo.core.errors import PhotoError, Rejection, StorageError
+from doggo.core.records import Origin, Photo
+from doggo.intake.batches import Batch
+from doggo.intake.decide import MAX_HAMMING, Compare, Decision, File, Likeness, decide
+from doggo.intake.facts import Chunk, Fact, Picture
+from doggo.intake.report import Tally
+from doggo.storage.buckets import Bucket
+from doggo.storage.photos import PhotoStore
+from doggo.storage.pixels import PixelKey, Place
+from doggo.storage.shards import map_shard
+from doggo.storage.spool import Spool
+from doggo.vision import owner_step
+from doggo.vision.perceptual import same_picture
+from doggo.vision.photo import DEFAULT_SHORT_SIDE_PX, canonical, decoder_name
+
+log = logging.getLogger(__name__)
+
+# What lies beside photos; nameless files are the annotations of Stanford Dogs.
+_COMPANIONS = frozenset(
+    ("", ".csv", ".tsv", ".txt", ".md", ".json", ".jsonl", ".xml", ".html", ".yaml", ".yml")
+)
+
+Pictures = Mapping[str, tuple[Picture, Chunk]]
+"""photo_id → what is known of a picture, and the chunk that holds its bytes and pixels."""
+
+
+class Settler:
+    """Settles answered batches; `tally` counts what became of their files."""
+
+    def __init__(self, *, store: PhotoStore, raw: Bucket, spool: Spool, origin: Origin) -> None:
+        self.tally = Tally()
+        self._store = store
+        self._raw = raw
+        self._spool = spool
+        self._origin = origin
+        self._key = PixelKey(DEFAULT_SHORT_SIDE_PX, decoder_name(), owner_step.NAME)
+        self._stored_pixels = lru_cache(maxsize=64)(self._decode_stored)
+
+    def settle(self, answered: Sequence[tuple[Batch, Sequence[Fact]]]) -> None:
+        """Decide on the files of some batches together, in order: one flush, one transaction."""
+        files, pictures = list[File](), dict[str, tuple[Picture, Chunk]]()
+        for batch, facts in answered:
+            for found, fact in zip(batch.unknown, facts, strict=True):
+                file = File(found.path, found.breed, found.problem, fact)
+                if self._is_candidate(file):
+                    files.append(file)
+                if fact.picture is not None and batch.chunk is not None:
+                    pictures[fact.picture.photo_id] = fact.picture, batch.chunk
+        if files:
+            self._apply(files, pictures)
+        for batch, _ in answered:
+            for source in batch.known:
+                self.tally.add(source)
+            if batch.chunk is not None:
+                shutil.rmtree(batch.chunk.staging, ignore_errors=True)
+
+    def _is_candidate(self, file: File) -> bool:
+        """Leave out what neither is a picture nor is called one, such as a README."""
+        no_picture = file.fact.reason in (Rejection.NOT_A_PICTURE, Rejection.EMPTY)
+        companion = no_picture and Path(file.path).suffix.lower() in _COMPANIONS
+        if companion:
+            self.tally.ignore(file.path, f"not a picture: {file.fact.detail}")
+        return not companion
+
+    def _apply(self, files: Sequence[File], pictures: Pictures) -> None:
+        hashes = [picture.phash for picture, _ in pictures.values()]
+        stored = {
+            photo.photo_id: photo
+            for photo in self._store.alike(list(pictures), hashes, MAX_HAMMING)
+        }
+        compare = self._compare(pictures, stored)
+        decision = decide(files, stored.values(), compare, self._origin)
+        self._keep_raw(decision, pictures, stored)
+        self._store.record(
+            sources=[ruling.source for ruling in decision.rulings if ruling.source.source_sha256],
+            photos=list(decision.photos.values()),
+            restored=decision.restored,
+            set_aside=decision.set_aside,
+            merged=decision.merged,
+        )
+        self._mark_pixels(decision, pictures)
+        for ruling in decision.rulings:
+            self.tally.add(ruling.source, near=ruling.near)
+        self.tally.set_aside(decision.set_aside)
+
+    def _keep_raw(
+        self, decision: Decision, pictures: Pictures, stored: Mapping[str, Photo]
+    ) -> None:
+        keep = [*decision.photos.values(), *(stored[photo_id] for photo_id in decision.restored)]
+        for photo in keep:
+            picture, chunk = pictures[photo.photo_id]
+            staged = f"{chunk.staging}/{photo.photo_id}.{picture.extension}"
+            self._raw.adopt(photo.raw_key, staged)
+        if keep:
+            self._raw.sync()
+
+    def _mark_pixels(self, decision: Decision, pictures: Pictures) -> None:
+        places: dict[str, list[Place]] = {chunk.shard: [] for _, chunk in pictures.values()}
+        for photo in decision.photos.values():
+            if photo.quarantine is None:
+                picture, chunk = pictures[photo.photo_id]
+                places[chunk.shard].append(_place(picture))
+        for shard, some in places.items():
+            self._spool.mark(Path(shard), self._key, self._origin, some)
+
+    def _compare(self, pictures: Pictures, stored: Mapping[str, Photo]) -> Compare:
+        def pixels(photo_id: str) -> NDArray[np.uint8] | None:
+            if photo_id not in pictures:
+                return self._stored_pixels(stored[photo_id].raw_key)
+            picture, chunk = pictures[photo_id]
+            place = _place(picture)
+            array = map_shard(Path(chunk.shard))[place.offset :][: place.size_bytes]
+            return array.reshape(place.height_px, place.width_px, 3)
+
+        def compare(newcomer: str, other: str) -> Likeness:
+            a_HWC, b_HWC = pixels(newcomer), pixels(other)
+            if a_HWC is None or b_HWC is None:
+                return Likeness.DIFFERENT
+            if np.array_equal(a_HWC, b_HWC):
+                return Likeness.EQUAL
+            return Likeness.NEAR if same_picture(a_HWC, b_HWC) else Likeness.DIFFERENT
+
+        return compare
+
+    def _decode_stored(self, raw_key: str) -> NDArray[np.uint8] | None:
+        try:
+            return canonical(self._raw.read(raw_key), DEFAULT_SHORT_SIDE_PX)
+        except (PhotoError, StorageError) as error:
+            log.warning("raw_object_unusable key=%s reason=%s", raw_key, error)
+            return None
+
+
+def _place(picture: Picture) -> Place:
+    return Place(picture.photo_id, picture.offset, picture.shard_height_px, picture.shard_width_px)

@@ -1,0 +1,48 @@
+"""Counting outcomes that may still change."""
+
+from __future__ import annotations
+
+import json
+
+from doggo.core.records import Outcome, Source
+from doggo.intake.report import Tally
+
+
+def source(path: str, outcome: Outcome, photo_id: str | None = "p", breed: str = "pug") -> Source:
+    return Source(source_sha256=path, breed=breed, path=path, outcome=outcome, photo_id=photo_id)
+
+
+def test_a_conflict_turns_all_files_of_a_photo_whichever_comes_first() -> None:
+    tally = Tally()
+    tally.add(source("a", Outcome.ADDED), near=True)
+    tally.add(source("b", Outcome.EXACT_DUPLICATE))
+    tally.set_aside({"p"})
+    tally.add(source("c", Outcome.ALREADY_PRESENT))  # asked of the ledger before the conflict
+    tally.add(source("d", Outcome.ADDED, photo_id="q"))
+    report = tally.report()
+    assert [item.path for item in report.conflicts] == ["a", "b", "c"]
+    assert [item.path for item in report.added] == ["d"]
+    assert report.near_duplicates == []
+    assert report.withdrawn == []
+
+
+def test_photos_of_earlier_intakes_are_listed_apart() -> None:
+    tally = Tally()
+    tally.add(source("new", Outcome.CONFLICT, photo_id="q"))
+    tally.set_aside({"old"})
+    report = tally.report()
+    assert len(report.conflicts) == 1
+    assert [item.path for item in report.withdrawn] == ["old"]
+
+
+def test_the_json_has_a_count_and_a_list_for_each_heading() -> None:
+    tally = Tally()
+    tally.add(source("a\udcff", Outcome.ADDED, breed="beagel"))
+    tally.ignore("README.txt", "not a picture")
+    found = json.loads(json.dumps(tally.report().to_json()).encode())
+    assert (found["added"], found["conflicts"]) == (1, 0)
+    assert found["details"]["added"] == [
+        {"path": "a\ufffd", "breed": "beagel", "reason": None, "detail": None}
+    ]
+    assert found["details"]["ignored"][0]["path"] == "README.txt"
+    assert found["details"]["new_breeds"] == [{"breed": "beagel", "files": 1, "nearest": "beagle"}]
