@@ -1,8 +1,9 @@
 """Intake + preprocess beside a floor: a script that does only what cannot be left out.
 
-The floor reads, hashes, decodes (the same decoder), resizes and writes the same bytes in the
-same format (raw copies, .npy shards of 128 photos, one fsync a shard) with as many processes.
-It knows no duplicates, no database, no metadata removal, and loses everything when killed.
+The floor reads, hashes, decodes and resizes (`canonical`, the one decoder that there is) and
+writes the same bytes in the same format (raw copies, .npy shards of 128 photos, one fsync a
+shard) with as many processes. It knows no duplicates, no database, stores the metadata, and
+loses everything when killed.
 Both start their own processes and are timed from there. Done for a folder of small photos
 (DOGGO_PHOTOS or ../shared/photos, folder per breed) and for 300 phone-size ones made from them.
 """
@@ -132,8 +133,7 @@ def run_floor(photos: Path, out: Path) -> tuple[float, float, int]:
 
 def floor_task(task: tuple[list[str], str, int]) -> list[str]:
     """Read, hash, decode, resize and write some photos."""
-    from doggo.vision.decode import decode_small
-    from doggo.vision.header import Format
+    from doggo.vision.photo import canonical
 
     files, out, number = task
     hashes, size = [], 0
@@ -143,7 +143,7 @@ def floor_task(task: tuple[list[str], str, int]) -> list[str]:
         for file in files:
             data = Path(file).read_bytes()
             hashes.append(hashlib.sha256(data).hexdigest())
-            image_HWC = decode_small(data, Format.JPEG, 256)
+            image_HWC = canonical(data, 256)
             (Path(out) / f"{hashes[-1]}.jpg").write_bytes(data)
             shard.write(image_HWC.data)
             size += image_HWC.nbytes
