@@ -46,7 +46,7 @@ preprocess_new_files: setup ## DATA=dir: the same into the buckets for new photo
 	@$(BIN)/doggo preprocess --new $(ARGS)
 
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/.uv/bin/uv pip compile --quiet --universal \
-	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
+	--python-version 3.11 --generate-hashes
 lock: setup ## write requirements/*.lock anew from pyproject.toml; UPGRADE=1 takes newer versions
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements/serve.lock
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --extra fast --extra train --extra dev pyproject.toml -o requirements/dev.lock
