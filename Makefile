@@ -45,7 +45,7 @@ preprocess_new_files: setup ## DATA=dir: the same into the buckets for new photo
 	@$(BIN)/doggo intake --new "$(DATA)"
 	@$(BIN)/doggo preprocess --new $(ARGS)
 
-COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/.uv/bin/uv pip compile --quiet --universal \
+COMPILE = UV_SYSTEM_CERTS=true UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/.uv/bin/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes
 lock: setup ## write requirements/*.lock anew from pyproject.toml; UPGRADE=1 takes newer versions
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements/serve.lock

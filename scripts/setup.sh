@@ -57,6 +57,9 @@ if [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}" ]; then
     [ -z "$index" ] || export UV_DEFAULT_INDEX=$index
 fi
 
+# Where a company or a proxy signs for the registry, its certificate is in the system's store.
+export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true}
+
 uv=$venv/.uv/bin/uv # outside site-packages: `uv pip sync` removes what the lock does not name
 if ! cmp -s requirements/setup.lock "$venv/.uv/setup.lock"; then
     rm -rf "$venv/.uv"

@@ -18,7 +18,7 @@ LIMIT_BYTES = 300 * 10**6
 OFFLINE = ("error sending request", "dns error", "Could not connect", "timed out", "unreachable")
 ENVIRONMENT = {
     name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")
-}
+} | {"UV_SYSTEM_CERTS": "true"}
 
 
 def _uv() -> str:
