@@ -19,10 +19,10 @@ import numpy as np
 from _dataset import SKIPPED, make_dataset, photos_folder
 from doggo.nets.backbones import DEFAULT, backbone
 from doggo.nets.features_graph import features_graph
-from doggo.nets.network import make_network
+from doggo.nets.network import features_sha256, make_network
 from doggo.train.run import fastest_pair
-from doggo.vision import embeddings
-from doggo.vision.embeddings import BATCH, EmbeddingCache, EmbeddingKey, embed
+from doggo.vision.ahead import BATCH
+from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, embed
 from doggo.vision.runtime import Pair, Session, open_session
 from doggo.vision.view import View
 
@@ -41,11 +41,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="doggo-bench-") as folder:
         work = Path(folder)
         manifest, pixels = make_dataset(photos, work, options.per_breed)
-        network, weights_sha256 = make_network(DEFAULT, manifest.breeds)
-        graph = features_graph(work / "graphs", network.features, DEFAULT, weights_sha256)
+        network, _ = make_network(DEFAULT, manifest.breeds)
+        sha256 = features_sha256(network.features)
+        graph = features_graph(work / "graphs", network.features, DEFAULT, sha256)
         spec = backbone(DEFAULT)
         key = EmbeddingKey(
-            weights_sha256=weights_sha256,
+            features_sha256=sha256,
             view=View(size_px=spec.size_px, resize_px=spec.resize_px),
             pair=Pair.parse(options.pair) if options.pair else fastest_pair(),
             decoder=manifest.decoder,
@@ -53,7 +54,6 @@ def main() -> int:
         )
         session = open_session(graph, key.pair)
         # The same session on both sides: opening it is paid once a run, not once a photo.
-        embeddings.open_session = lambda *_: session
         rows = manifest.rows
         batch_NHWC = np.stack([key.view.crop(pixels.image(row)) for row in rows[:BATCH]])
         bare_s(session, batch_NHWC, len(rows))  # caches and clock speed settle
@@ -62,7 +62,7 @@ def main() -> int:
             bare = bare_s(session, batch_NHWC, len(rows))
             cache = EmbeddingCache(work / f"embeddings-{number}")
             started = time.perf_counter()
-            embed(rows, pixels, graph, key=key, cache=cache)
+            embed(rows, pixels, lambda: session, key=key, cache=cache)
             rounds.append((bare, time.perf_counter() - started))
     return report(rounds, len(rows), key.pair)
 

@@ -20,6 +20,7 @@ from doggo.core.metrics import paired_bootstrap_difference, wilson_interval
 from doggo.core.records import Manifest, Photo, Split
 from doggo.nets.backbones import DEFAULT
 from doggo.nets.candidate import load_candidate
+from doggo.nets.network import features_sha256
 from doggo.preprocess.split import assign_sides
 from doggo.storage.shards import PixelReader
 from doggo.tracking.null import NullTracker
@@ -27,6 +28,7 @@ from doggo.train.bootstrap import bootstrap_candidate
 from doggo.train.config import TrainConfig
 from doggo.train.run import fastest_pair, train
 from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, embed
+from doggo.vision.runtime import open_session
 
 
 def main() -> int:
@@ -94,11 +96,17 @@ def hits(folder: Path, manifest: Manifest, pixels: PixelReader, cache: Path) -> 
     info, network = load_candidate(folder)
     rows = manifest.of(Split.VALIDATION)
     key = EmbeddingKey(
-        weights_sha256=info.weights_sha256, view=info.view, pair=fastest_pair(),
+        features_sha256=features_sha256(network.features), view=info.view, pair=fastest_pair(),
         decoder=manifest.decoder, step=manifest.step,
     )  # fmt: skip
     graph = next((cache / "graphs").glob("*.onnx"))
-    features_ND = embed(rows, pixels, graph, key=key, cache=EmbeddingCache(cache / "embeddings"))
+    features_ND = embed(
+        rows,
+        pixels,
+        lambda: open_session(graph, key.pair),
+        key=key,
+        cache=EmbeddingCache(cache / "embeddings"),
+    )
     weight_KD = network.breed_head.weight.detach().numpy()
     answers = (features_ND @ weight_KD.T + network.breed_head.bias.detach().numpy()).argmax(axis=1)
     return np.array([info.labels[k] == row.breed for k, row in zip(answers, rows, strict=True)])

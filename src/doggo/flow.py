@@ -20,7 +20,7 @@ from doggo.core.records import Manifest
 from doggo.release import PRODUCTION, Release, dataset, mirror, score, test_photos
 from doggo.results import Prepared, Released, RunResult, Scored, Synced, intake_text
 from doggo.stores import Stores
-from doggo.timings import Libraries, Stopwatch
+from doggo.timings import Stopwatch
 from doggo.vision.bundle import parse_bundle
 
 if TYPE_CHECKING:
@@ -43,17 +43,15 @@ def run(
 ) -> RunResult:
     """Go the whole way from folders of photos to a model in production, in this process."""
     watch = Stopwatch()
-    with Libraries(stores) as libraries:
+    release = Release(stores=stores, accept_labels=accept_labels, watch=watch, progress=progress)
+    with release.libraries as libraries:
         telling = libraries.load_beside(progress)
         with watch.stage("intake"):
             report = take_in(stores, paths, labels=labels, progress=telling)
         with watch.stage("preprocess"):
             prepared = prepare(stores, seed=seed, progress=telling)
-        with watch.stage("load libraries"):
-            libraries.wait()
     from doggo.train.config import TrainConfig
 
-    release = Release(stores=stores, accept_labels=accept_labels, watch=watch, progress=progress)
     released = release.train(TrainConfig(model=model, seed=seed), prepared.manifest)
     return RunResult(
         intake=dict(report.to_json()),

@@ -24,7 +24,7 @@ from doggo.storage.buckets import Bucket
 from doggo.storage.bundles import Action
 from doggo.storage.shards import PixelReader
 from doggo.stores import Stores, work_folder
-from doggo.timings import Spans, Stopwatch
+from doggo.timings import Libraries, Spans, Stopwatch
 from doggo.tracking.port import TrackedVersion
 from doggo.vision.bundle import bundle_sha256, parse_bundle, read_validation
 
@@ -51,6 +51,10 @@ class Release:
     accept_labels: bool = False
     progress: Progress = silent
     watch: Stopwatch = field(default_factory=Stopwatch)
+    libraries: Libraries = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.libraries = Libraries(self.stores.tracker)
 
     def train(self, config: TrainConfig, manifest: Manifest) -> Released:
         """Train on all photos of a dataset and release the model.
@@ -58,11 +62,13 @@ class Release:
         The same dataset with the same options is not trained twice: the version that it made
         is returned, and goes to the gate if it never was in production.
         """
-        from doggo.train.run import train
-
         made = self._made_before(config, manifest)
         if made is not None:
             return self._finish(made, already=True)
+        with self.watch.stage("load libraries"):
+            self.libraries.wait()
+        from doggo.train.run import train
+
         spans = Spans(self.progress)
         with work_folder(self.stores) as work:
             with self.watch.stage("train"):
@@ -103,6 +109,7 @@ class Release:
                 out,
                 manifest=manifest,
                 pixels=PixelReader(self.stores.processed) if manifest else None,
+                cache=self.stores.embeddings,
                 progress=self.progress,
             )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +14,12 @@ from doggo.core.progress import Progress
 from doggo.results import Timing
 
 if TYPE_CHECKING:
-    from doggo.stores import Stores
+    from doggo.tracking.port import Tracker
+
+log = logging.getLogger(__name__)
+
+WORTH_A_THREAD = 1000
+"""Photos still to be decoded that make loading libraries beside them worth while."""
 
 
 class Stopwatch:
@@ -49,24 +56,26 @@ class Spans:
 
 
 class Libraries:
-    """Imports torch, Lightning and MLflow in a thread while worker processes decode photos.
+    """Imports torch, Lightning and MLflow: six seconds of one core.
 
-    They take seven seconds, and the parent process of a decoding stage has little to do. What
-    fails to import fails again, and is reported, where it is used.
+    While worker processes decode many photos, a thread imports beside them. For a few photos
+    that would only be slower: both hold the interpreter's lock. What fails to import fails
+    again, and is reported, where it is used.
     """
 
-    def __init__(self, stores: Stores) -> None:
-        self._stores = stores
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
         self._thread: threading.Thread | None = None
+        self._loaded = False
 
     def load_beside(self, progress: Progress) -> Progress:
-        """Return `progress`, with loading begun once the first photos are through.
+        """Return `progress`, with loading begun once the first of many photos are through.
 
         A folder with nothing in it fails at once, and loads nothing.
         """
 
         def told(stage: str, done: int, total: int) -> None:
-            if done and self._thread is None:
+            if self._thread is None and done and total - done >= WORTH_A_THREAD:
                 self._thread = threading.Thread(target=self._load, name="doggo-load", daemon=True)
                 self._thread.start()
             progress(stage, done, total)
@@ -78,18 +87,29 @@ class Libraries:
 
     def __exit__(self, *_: object) -> None:
         # An interpreter must not end while a thread is in the middle of loading torch.
-        self.wait()
-
-    def wait(self) -> None:
-        """Return when all is loaded."""
         if self._thread is not None:
             self._thread.join()
 
+    def wait(self) -> None:
+        """Return when all is loaded; load it now if that was not begun."""
+        if self._thread is not None:
+            self._thread.join()
+        elif not self._loaded:
+            self._load()
+
     def _load(self) -> None:
+        # Importing makes two million objects that stay: looking for garbage among them takes a
+        # second or two and finds none.
+        collecting = gc.isenabled()
+        gc.disable()
         try:
             import doggo.export.run
             import doggo.train.run  # noqa: F401
 
-            self._stores.tracker.prepare()
-        except Exception:  # noqa: BLE001, S110 - see the class
-            pass
+            self._tracker.prepare()
+        except Exception:
+            log.info("libraries.failed_to_load", exc_info=True)
+        finally:
+            self._loaded = True
+            if collecting:
+                gc.enable()

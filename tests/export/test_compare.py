@@ -23,17 +23,17 @@ FAST = Pair("openvino", "bf16")
 class Colours(nn.Module):
     """A small network of the same shape as ours: names the strongest colour."""
 
-    def forward(self, images_NHWC: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images_NHWC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mean_NC = images_NHWC.float().mean(dim=(1, 2)) / 255
-        return mean_NC * 9, mean_NC.amax(dim=1)
+        return mean_NC * 9, mean_NC.amax(dim=1), mean_NC * 1
 
 
 class Moody(Colours):
     """Answers bright batches otherwise: a branch on data, which no exported file keeps."""
 
-    def forward(self, images_NHWC: Tensor) -> tuple[Tensor, Tensor]:
-        logits, dog_mass = super().forward(images_NHWC)
-        return (logits * 0.5 if bool(images_NHWC.float().mean() > 100) else logits), dog_mass
+    def forward(self, images_NHWC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        logits, *others = super().forward(images_NHWC)
+        return (logits * 0.5 if bool(images_NHWC.float().mean() > 100) else logits), *others
 
 
 def pictures(n: int = 40) -> np.ndarray:
@@ -67,9 +67,9 @@ def test_files_that_answer_otherwise_are_refused(tmp_path: Path) -> None:
 
 def test_an_onnx_file_of_other_weights_is_refused(tmp_path: Path) -> None:
     class Louder(Colours):
-        def forward(self, images_NHWC: Tensor) -> tuple[Tensor, Tensor]:
-            logits, dog_mass = super().forward(images_NHWC)
-            return logits * 2, dog_mass
+        def forward(self, images_NHWC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            logits, *others = super().forward(images_NHWC)
+            return logits * 2, *others
 
     written(Colours(), tmp_path)
     write_onnx(Louder(), SIZE_PX, tmp_path / "model.onnx")  # type: ignore[arg-type]
@@ -79,9 +79,9 @@ def test_an_onnx_file_of_other_weights_is_refused(tmp_path: Path) -> None:
 
 def test_a_network_of_not_a_number_is_refused(tmp_path: Path) -> None:
     class Diverged(Colours):
-        def forward(self, images_NHWC: Tensor) -> tuple[Tensor, Tensor]:
-            logits, dog_mass = super().forward(images_NHWC)
-            return logits * float("nan"), dog_mass
+        def forward(self, images_NHWC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            logits, *others = super().forward(images_NHWC)
+            return logits * float("nan"), *others
 
     with pytest.raises(BundleError):
         check_parity(Diverged(), written(Diverged(), tmp_path), pictures(), real=True)  # type: ignore[arg-type]

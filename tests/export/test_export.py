@@ -139,8 +139,8 @@ def test_torchscript_takes_bytes_and_any_batch(bootstrap: Path) -> None:
 
     network = read_torchscript(bootstrap / "model.ts")
     for n in (1, 3):
-        logits, dog_mass = network(torch.zeros((n, 224, 224, 3), dtype=torch.uint8))
-        assert (logits.shape, dog_mass.shape) == ((n, 120), (n,))
+        logits, dog_mass, features = network(torch.zeros((n, 224, 224, 3), dtype=torch.uint8))
+        assert (logits.shape, dog_mass.shape, features.shape) == ((n, 120), (n,), (n, 1280))
 
 
 def test_validation_photos_are_answered_compared_and_sealed(
@@ -178,6 +178,72 @@ def test_the_sealed_answers_are_those_of_the_predictor(
         best = predictor.predict(path.read_bytes()).breeds[0]
         assert sealed[row.photo_id].breed == best.breed
         assert sealed[row.photo_id].probability == pytest.approx(best.probability, abs=2e-6)
+
+
+class Counting(PixelReader):
+    """Remembers how many pictures were asked for."""
+
+    asked = 0
+
+    def image(self, row: ManifestRow) -> np.ndarray:
+        self.asked += 1
+        return super().image(row)
+
+
+def sealed(folder: Path) -> tuple[object, ...]:
+    """Return everything that export measured, but for times."""
+    bundle = read_bundle(folder)
+    compared = [(trial.pair, trial.top1_difference, trial.photos) for trial in bundle.trials]
+    return bundle.temperature, bundle.thresholds, compared, (folder / "validation.json").read_text()
+
+
+def test_kept_features_answer_bitwise_as_the_whole_network(
+    small: Path, foolbox_photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("doggo.export.measure.TIMED_PHOTOS", 3)
+    monkeypatch.setattr("doggo.export.run.PARITY_PHOTOS", 3)
+    breeds = ["pug"] * 10 + ["dalmatian"] * 10
+    manifest, pixels = dataset(tmp_path / "shards", foolbox_photos, breeds)
+    whole = export(small, tmp_path / "whole", manifest=manifest, pixels=pixels)
+    for name in ("first", "again"):
+        counting = Counting(Bucket(tmp_path / "shards"))
+        cache = tmp_path / "cache"
+        out = export(small, tmp_path / name, manifest=manifest, pixels=counting, cache=cache)
+        assert sealed(out) == sealed(whole)
+    assert counting.asked == 3 + 3  # parity and the timed ones; the others were kept
+    assert {path.name for path in tmp_path.iterdir()} >= {"first", "again", "whole"}
+    assert not list(tmp_path.glob(".tmp-*"))
+
+
+def test_kept_features_of_another_network_are_found_out(
+    small: Path,
+    foolbox_photos: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from doggo.nets.candidate import load_candidate
+    from doggo.nets.network import features_sha256
+    from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey
+
+    monkeypatch.setattr("doggo.export.measure.TIMED_PHOTOS", 3)
+    manifest, pixels = dataset(tmp_path / "shards", foolbox_photos, ["pug"] * 20)
+    info, network = load_candidate(small)
+    ids = [row.photo_id for row in manifest.rows]
+    wrong_ND = np.ones((len(ids), network.breed_head.in_features), np.float32)
+    for pair in usable_pairs():
+        key = EmbeddingKey(
+            features_sha256=features_sha256(network.features), view=info.view, pair=pair,
+            decoder=manifest.decoder, step=manifest.step,
+        )  # fmt: skip
+        EmbeddingCache(tmp_path / "cache" / "embeddings").append(key, ids, wrong_ND)
+    folder = export(
+        small, tmp_path / "b", manifest=manifest, pixels=pixels, cache=tmp_path / "cache"
+    )
+    assert sealed(folder) == sealed(
+        export(small, tmp_path / "whole", manifest=manifest, pixels=pixels)
+    )
+    assert "kept_features_differ" in caplog.text
 
 
 def test_a_dataset_of_other_pixels_is_refused(

@@ -29,7 +29,7 @@ def test_restricted_to_120_breeds_it_answers_as_the_imagenet_head() -> None:
     network, _ = make_network("efficientnet_lite0", LABELS)
     images = _pixels(2, 224)
     with torch.no_grad():
-        logits, dog_mass = network(images)
+        logits, dog_mass, _ = network(images)
         imagenet = network.imagenet_head(network.features(images))
     columns = [breed_classes()[label] for label in LABELS]
     assert torch.equal(logits, imagenet[:, columns])
@@ -55,9 +55,10 @@ def test_any_timm_network_can_carry_the_heads(name: str) -> None:
     torch.manual_seed(0)
     network, _ = make_network(name, ("a", "b", "c"), pretrained=False)
     with torch.no_grad():
-        logits, dog_mass = network(_pixels(1, 224))
+        logits, dog_mass, features = network(_pixels(1, 224))
     assert logits.shape == (1, 3)
     assert dog_mass.shape == (1,)
+    assert features.shape == (1, network.breed_head.in_features)
     assert 0 < float(dog_mass) < 1
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +21,12 @@ from doggo.core.errors import InputError, StorageError
 from doggo.core.records import ManifestRow, Origin, Split
 from doggo.vision import embeddings
 from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, embed
-from doggo.vision.runtime import REFERENCE, Pair
+from doggo.vision.runtime import REFERENCE, Pair, Session, open_session
 from doggo.vision.view import View
 
 SIZE_PX = 8
 KEY = EmbeddingKey(
-    weights_sha256="ab" * 32,
+    features_sha256="ab" * 32,
     view=View(size_px=SIZE_PX, resize_px=SIZE_PX),
     pair=REFERENCE,
     decoder="drawn",
@@ -56,6 +57,10 @@ class Plain:
         time.sleep(self.slow_s)
         self.asked.append(row.offset)
         return np.full((SIZE_PX, SIZE_PX, 3), row.offset, np.uint8)
+
+
+def opened(graph: Path) -> Callable[[], Session]:
+    return lambda: open_session(graph, REFERENCE)
 
 
 def _expected(rows: tuple[ManifestRow, ...]) -> NDArray[np.float32]:
@@ -93,23 +98,25 @@ def cache(tmp_path: Path) -> EmbeddingCache:
 
 def test_embeddings_come_in_the_order_of_the_rows(graph: Path, cache: EmbeddingCache) -> None:
     rows = ROWS[::-1]
-    features = embed(rows, Plain(), graph, key=KEY, cache=cache)
+    features = embed(rows, Plain(), opened(graph), key=KEY, cache=cache)
     assert features.dtype == np.float32
     np.testing.assert_array_equal(features, _expected(rows))
 
 
 def test_only_new_photos_are_computed(graph: Path, cache: EmbeddingCache) -> None:
-    embed(ROWS[:40], Plain(), graph, key=KEY, cache=cache)
+    embed(ROWS[:40], Plain(), opened(graph), key=KEY, cache=cache)
     pixels = Plain()
-    np.testing.assert_array_equal(embed(ROWS, pixels, graph, key=KEY, cache=cache), _expected(ROWS))
+    np.testing.assert_array_equal(
+        embed(ROWS, pixels, opened(graph), key=KEY, cache=cache), _expected(ROWS)
+    )
     assert sorted(pixels.asked) == list(range(40, 70))
 
 
 def test_what_is_kept_needs_neither_pixels_nor_network(graph: Path, cache: EmbeddingCache) -> None:
-    embed(ROWS, Plain(), graph, key=KEY, cache=cache)
+    embed(ROWS, Plain(), opened(graph), key=KEY, cache=cache)
     graph.unlink()
     pixels = Plain()
-    again = embed(ROWS[5:9], pixels, graph, key=KEY, cache=cache)
+    again = embed(ROWS[5:9], pixels, opened(graph), key=KEY, cache=cache)
     np.testing.assert_array_equal(again, _expected(ROWS[5:9]))
     assert not pixels.asked
 
@@ -117,7 +124,7 @@ def test_what_is_kept_needs_neither_pixels_nor_network(graph: Path, cache: Embed
 @pytest.mark.parametrize(
     "other",
     [
-        replace(KEY, weights_sha256="cd" * 32),
+        replace(KEY, features_sha256="cd" * 32),
         replace(KEY, view=View(size_px=SIZE_PX, resize_px=SIZE_PX, mode="squash")),
         replace(KEY, decoder="another 1.0"),
         replace(KEY, step="brighter"),
@@ -143,7 +150,7 @@ def test_another_version_of_the_runtime_is_another_embedding(
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "gone", "pickled"])
 def test_a_damaged_chunk_is_computed_again(damage: str, graph: Path, cache: EmbeddingCache) -> None:
-    embed(ROWS, Plain(), graph, key=KEY, cache=cache)
+    embed(ROWS, Plain(), opened(graph), key=KEY, cache=cache)
     (chunk,) = cache.root.rglob("*.npy")
     data = chunk.read_bytes()
     if damage == "gone":
@@ -154,22 +161,26 @@ def test_a_damaged_chunk_is_computed_again(damage: str, graph: Path, cache: Embe
         flipped = data[:-1] + bytes([data[-1] ^ 1])
         chunk.write_bytes({"cut": data[:-9], "flipped": flipped, "emptied": b""}[damage])
     pixels = Plain()
-    np.testing.assert_array_equal(embed(ROWS, pixels, graph, key=KEY, cache=cache), _expected(ROWS))
+    np.testing.assert_array_equal(
+        embed(ROWS, pixels, opened(graph), key=KEY, cache=cache), _expected(ROWS)
+    )
     assert len(pixels.asked) == len(ROWS)
-    assert embed(ROWS, Plain(), graph, key=KEY, cache=cache).shape == (70, 3)
+    assert embed(ROWS, Plain(), opened(graph), key=KEY, cache=cache).shape == (70, 3)
 
 
 def test_progress_counts_what_was_kept_as_done(graph: Path, cache: EmbeddingCache) -> None:
-    embed(ROWS[:40], Plain(), graph, key=KEY, cache=cache)
+    embed(ROWS[:40], Plain(), opened(graph), key=KEY, cache=cache)
     told: list[tuple[str, int, int]] = []
-    embed(ROWS, Plain(), graph, key=KEY, cache=cache, progress=lambda *what: told.append(what))
+    embed(
+        ROWS, Plain(), opened(graph), key=KEY, cache=cache, progress=lambda *what: told.append(what)
+    )
     assert told[0] == ("embed", 40, 70)
     assert told[-1] == ("embed", 70, 70)
 
 
 def test_no_photos_is_an_error_in_words(graph: Path, cache: EmbeddingCache) -> None:
     with pytest.raises(InputError, match="no photos to embed"):
-        embed((), Plain(), graph, key=KEY, cache=cache)
+        embed((), Plain(), opened(graph), key=KEY, cache=cache)
 
 
 def test_a_photo_that_cannot_be_read_stops_it_and_keeps_the_chunks_before(
@@ -183,7 +194,7 @@ def test_a_photo_that_cannot_be_read_stops_it_and_keeps_the_chunks_before(
 
     monkeypatch.setattr(embeddings, "_CHUNK", 32)
     with pytest.raises(StorageError, match="shard is damaged"):
-        embed(ROWS, Torn(), graph, key=KEY, cache=cache)
+        embed(ROWS, Torn(), opened(graph), key=KEY, cache=cache)
     assert len(cache.load(KEY, [row.photo_id for row in ROWS])) == 64
 
 
@@ -205,11 +216,11 @@ _VICTIM = """
 import sys
 from pathlib import Path
 from doggo.vision import embeddings
-from tests.vision.test_embeddings import KEY, ROWS, Plain
+from tests.vision.test_embeddings import KEY, ROWS, Plain, opened
 embeddings._CHUNK = 32
 cache = embeddings.EmbeddingCache(Path(sys.argv[2]))
 tell = lambda *what: print(what[1], flush=True)
-embeddings.embed(ROWS, Plain(0.02), Path(sys.argv[1]), key=KEY, cache=cache, progress=tell)
+embeddings.embed(ROWS, Plain(0.02), opened(Path(sys.argv[1])), key=KEY, cache=cache, progress=tell)
 """
 
 
@@ -227,5 +238,7 @@ def test_a_process_killed_at_any_moment_loses_the_chunk_in_the_making_only(
     kept = cache.load(KEY, [row.photo_id for row in ROWS])
     assert len(kept) in (32, 64)
     pixels = Plain()
-    np.testing.assert_array_equal(embed(ROWS, pixels, graph, key=KEY, cache=cache), _expected(ROWS))
+    np.testing.assert_array_equal(
+        embed(ROWS, pixels, opened(graph), key=KEY, cache=cache), _expected(ROWS)
+    )
     assert len(pixels.asked) == len(ROWS) - len(kept)

@@ -30,7 +30,8 @@ U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
 
 PARITY_PHOTOS = 64
-_CHUNK = 32
+_CHUNK = 8
+_TORCH_BATCH = 8
 _Z = 1.959964  # 95 %
 
 
@@ -57,7 +58,7 @@ def check_parity(network: DogNet, folder: Path, images_NHWC: U8, *, real: bool) 
     onnx = answer(open_session(folder / "model.onnx", REFERENCE), images_NHWC)
     difference, same_N = 0.0, np.ones(len(images_NHWC), bool)
     for name, exported in (("model.ts", script), ("model.onnx", onnx)):
-        found = _largest_difference(eager, exported)
+        found = largest_difference(eager, exported)
         if not found <= PARITY_TOLERANCE:
             raise BundleError(
                 f"{name} does not answer as the trained network: probabilities differ by "
@@ -76,14 +77,14 @@ def check_parity(network: DogNet, folder: Path, images_NHWC: U8, *, real: bool) 
     )
 
 
-def answer(session: Session, images_NHWC: U8) -> Answers:
-    """Return what a session of one of our networks says."""
-    outputs = session.run(images_NHWC)
+def answer(session: Session, inputs: U8 | F32) -> Answers:
+    """Return what a session says: of pictures, or of features if it holds the heads alone."""
+    outputs = session.run(inputs)
     return Answers(logits_NK=outputs["logits"], dog_mass_N=outputs["dog_mass"])
 
 
 def joined(parts: Sequence[Answers]) -> Answers:
-    """Return answers that were given in several parts as one."""
+    """Return answers that were given in several parts as one; there is at least one part."""
     return Answers(
         logits_NK=np.concatenate([part.logits_NK for part in parts]),
         dog_mass_N=np.concatenate([part.dog_mass_N for part in parts]),
@@ -94,7 +95,7 @@ def run_pairs(
     sessions: Mapping[Pair, Session],
     images: Callable[[slice], U8],
     places: range,
-    progress: Callable[[int], None],
+    progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[dict[Pair, Answers], dict[Pair, float]]:
     """Return each pair's answers for the pictures at `places`, and its milliseconds a picture.
 
@@ -167,11 +168,16 @@ def _trial(
 
 
 def _outputs(network: Callable[[torch.Tensor], tuple[torch.Tensor, ...]], images: U8) -> Answers:
-    logits, dog_mass = network(torch.from_numpy(images))
-    return Answers(logits_NK=logits.numpy(), dog_mass_N=dog_mass.numpy())
+    # In batches of 8 the activations stay in the cache: half the time of one batch of 64.
+    parts = []
+    for start in range(0, len(images), _TORCH_BATCH):
+        logits, dog_mass, _ = network(torch.from_numpy(images[start : start + _TORCH_BATCH]))
+        parts.append(Answers(logits_NK=logits.numpy(), dog_mass_N=dog_mass.numpy()))
+    return joined(parts)
 
 
-def _largest_difference(one: Answers, other: Answers) -> float:
+def largest_difference(one: Answers, other: Answers) -> float:
+    """Return the largest absolute difference of a probability or dog mass."""
     if one.logits_NK.shape != other.logits_NK.shape:
         return float("inf")
     probabilities = np.abs(calibrated(one.logits_NK, 1) - calibrated(other.logits_NK, 1)).max()

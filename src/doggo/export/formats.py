@@ -3,7 +3,7 @@
 The one place that calls `torch.onnx` and `torch.jit`. Files are written by Python from memory:
 torch's own writers abort the process when the disk is full. Knows nothing of bundles.
 
-Legend: N photos, K breeds, S side in pixels.
+Legend: N photos, K breeds, D features, S side in pixels.
 """
 
 from __future__ import annotations
@@ -21,10 +21,15 @@ from doggo.nets.network import DogNet
 OPSET = 17
 """Understood by every onnxruntime since 1.12 and by OpenVINO."""
 
+OUTPUTS = ("logits", "dog_mass", "features")
+
 
 def write_onnx(network: DogNet, size_px: int, path: Path) -> None:
-    """Write an ONNX file: `images` uint8 [N, S, S, 3] → `logits` [N, K], `dog_mass` [N]."""
-    names = ["images", "logits", "dog_mass"]
+    """Write an ONNX file from `images` uint8 [N, S, S, 3] to `OUTPUTS`, float32.
+
+    `logits` is [N, K], `dog_mass` [N], `features` [N, D].
+    """
+    names = ["images", *OUTPUTS]
     # The runtime fixes the axis called N to 1, which lets it fold the padding's arithmetic.
     buffer = io.BytesIO()
     with _deprecations_ignored(), torch.inference_mode():
@@ -41,6 +46,13 @@ def write_onnx(network: DogNet, size_px: int, path: Path) -> None:
             dynamic_axes={name: {0: "N"} for name in names},
         )
     path.write_bytes(buffer.getvalue())
+
+
+def write_heads(model: Path, path: Path) -> None:
+    """Write the tail of a shipped `model.onnx`: `features` [N, D] → `logits`, `dog_mass`."""
+    from onnx.utils import extract_model
+
+    extract_model(str(model), str(path), ["features"], ["logits", "dog_mass"])
 
 
 def write_torchscript(network: DogNet, size_px: int, path: Path) -> None:

@@ -3,14 +3,22 @@
 Owns the choice of photos and the sealed validation answers. Reads the validation split alone.
 Knows nothing of PyTorch or of how a bundle is sealed.
 
-Legend: N photos, K breeds, H W C a picture.
+Every answer is one of the shipped file. Where its features are known from before, because
+training computed them or an earlier export with the same weights did, only its heads are run,
+cut out of that file: in all three pairs the answers were bitwise those of the whole
+(efficientnet_lite0, November 2026). On the photos that are timed this is checked anew each time,
+and a network that disagrees with what was kept answers all photos as a whole.
+
+Legend: N photos, K breeds, D features, H W C a picture.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +27,34 @@ from doggo.core.errors import InputError
 from doggo.core.progress import Progress
 from doggo.core.records import Manifest, Split
 from doggo.export.calibrate import Calibration, calibrate, defaults
-from doggo.export.compare import Answers, joined, run_pairs, trials
+from doggo.export.compare import Answers, answer, joined, largest_difference, run_pairs, trials
+from doggo.export.formats import write_heads
 from doggo.storage.shards import PixelReader
-from doggo.vision.bundle import ValidationAnswer, ValidationAnswers
-from doggo.vision.runtime import REFERENCE, Trial, choose_pair, open_session, usable_pairs
+from doggo.vision.bundle import PARITY_TOLERANCE, ValidationAnswer, ValidationAnswers
+from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, embed
+from doggo.vision.runtime import (
+    REFERENCE,
+    Pair,
+    Session,
+    Trial,
+    choose_pair,
+    open_session,
+    usable_pairs,
+)
 from doggo.vision.verdict import calibrated
 from doggo.vision.view import View
 
 U8 = NDArray[np.uint8]
 
-TRIAL_PHOTOS = 500
-"""Photos on which every runtime is tried; half precision goes on to all of them."""
+TIMED_PHOTOS = 64
+"""Photos that every pair answers as a whole, in turns."""
+
+F32_PHOTOS = 256
+"""Photos on which a second float32 runtime is compared: it hardly differs, and without a
+difference the loss is surely below a point from 194 photos on. Half precision differs in one
+answer of 150, which takes about 1,300 photos to tell from a point: it gets all of them."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,12 +66,19 @@ class Measured:
     validation: ValidationAnswers
 
 
+@dataclass(frozen=True, kw_only=True)
+class KnownFeatures:
+    """Where features are kept, and whose: `sha256` is that of the weights which compute them."""
+
+    cache: EmbeddingCache
+    sha256: str
+
+
 class ValidationPhotos:
     """The validation photos of the breeds that a network knows, as it sees them.
 
     Attributes:
-        rows: an even spread of `TRIAL_PHOTOS` comes first, so that any number of the first
-            rows covers all breeds.
+        rows: in an order drawn once, so that any number of the first is a fair sample.
         labels_N: index of each row's breed.
     """
 
@@ -61,77 +93,156 @@ class ValidationPhotos:
             )
         index = {label: k for k, label in enumerate(labels)}
         known = [row for row in manifest.of(Split.VALIDATION) if row.breed in index]
-        known.sort(key=lambda row: (row.breed, row.photo_id))
-        first = np.unique(np.linspace(0, len(known) - 1, min(TRIAL_PHOTOS, len(known))).astype(int))
-        rest = np.setdiff1d(np.arange(len(known)), first)
-        self.rows = tuple(known[place] for place in (*first, *rest))
+        known.sort(key=lambda row: row.photo_id)
+        order = np.random.default_rng(0).permutation(len(known))
+        self.rows = tuple(known[place] for place in order)
         self.labels = tuple(labels)
         self.labels_N = np.array([index[row.breed] for row in self.rows], np.int64)
-        self.source = f"validation photos of dataset {manifest.manifest_id}"
-        self._view = view
-        self._pixels = pixels
+        self.manifest = manifest
+        self.view = view
+        self.pixels = pixels
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def images(self, part: slice) -> U8:
         """Return uint8 [N, size_px, size_px, 3] of some rows."""
-        return np.stack([self._view.crop(self._pixels.image(row)) for row in self.rows[part]])
-
-    def spread(self, count: int) -> U8:
-        """Return the pictures of `count` photos spread over all breeds."""
-        tried = min(TRIAL_PHOTOS, len(self))
-        places = np.unique(np.linspace(0, tried - 1, min(count, tried)).astype(int))
-        return np.concatenate([self.images(slice(place, place + 1)) for place in places])
+        return np.stack([self.view.crop(self.pixels.image(row)) for row in self.rows[part]])
 
 
-def measure(onnx: Path, photos: ValidationPhotos | None, progress: Progress) -> Measured:
-    """Try the runtimes on some photos, let the chosen one answer for all, and calibrate."""
+def measure(
+    onnx: Path, photos: ValidationPhotos | None, known: KnownFeatures | None, progress: Progress
+) -> Measured:
+    """Try the runtimes, let the chosen one answer for all photos, and calibrate.
+
+    Args:
+        known: features computed here are kept there too; None: every answer is computed whole.
+    """
     if photos is None or len(photos) == 0:
         nothing = ValidationAnswers(pair=REFERENCE.name, answers={})
         return Measured(calibration=defaults("no photos at all"), trials=(), validation=nothing)
-    n, tried = len(photos), min(TRIAL_PHOTOS, len(photos))
     sessions = {pair: open_session(onnx, pair) for pair in usable_pairs()}
-
-    def told(done: int) -> None:
-        progress("export", done, n)
-
-    found, ms_per_photo = run_pairs(sessions, photos.images, range(tried), told)
-    # Half precision differs in one answer of 150, which 500 photos cannot tell from a loss of a
-    # point and 1,300 can (November 2026); f32 pairs hardly differ at all. The reference has to
-    # answer along, and whichever is chosen needs all answers anyway.
-    longer = {
-        pair: s for pair, s in sessions.items() if pair == REFERENCE or pair.precision != "f32"
+    counts = {pair: _photos_for(pair, len(photos)) for pair in sessions}
+    told = _Told(progress, photos=len(photos), answers=sum(counts.values()))
+    timed, ms_per_photo = run_pairs(sessions, photos.images, range(min(TIMED_PHOTOS, len(photos))))
+    answers = {
+        pair: _answers(onnx, session, photos, known, timed[pair], counts[pair], told)
+        for pair, session in sessions.items()
     }
-    rest = range(tried, n)
-    if len(longer) > 1 and rest:
-        more, _ = run_pairs(longer, photos.images, rest, told)
-        found |= {pair: joined([found[pair], more[pair]]) for pair in longer}
-    compared = trials(found, ms_per_photo, photos.labels_N)
+    compared = trials(answers, ms_per_photo, photos.labels_N)
     pair = choose_pair(compared)
-    answers = found[pair]
-    if len(answers.logits_NK) < n:
-        others, _ = run_pairs({pair: sessions[pair]}, photos.images, rest, told)
-        answers = joined([answers, others[pair]])
-    calibration = calibrate(answers.logits_NK, answers.dog_mass_N, photos.labels_N, photos.source)
+    chosen = answers[pair]
+    if len(chosen.logits_NK) < len(photos):
+        chosen = _answers(onnx, sessions[pair], photos, known, chosen, len(photos), told)
+    source = f"validation photos of dataset {photos.manifest.manifest_id}"
+    calibration = calibrate(chosen.logits_NK, chosen.dog_mass_N, photos.labels_N, source)
+    top1 = _top1(photos, chosen, calibration.temperature)
     return Measured(
         calibration=calibration,
         trials=compared,
-        validation=ValidationAnswers(
-            pair=pair.name, answers=_top1(photos, answers, calibration.temperature)
-        ),
+        validation=ValidationAnswers(pair=pair.name, answers=top1),
     )
+
+
+class _Told:
+    """Turns answers of several pairs into progress over the photos."""
+
+    def __init__(self, progress: Progress, *, photos: int, answers: int) -> None:
+        self._progress, self._photos, self._answers = progress, photos, answers
+        self._before = 0
+
+    def part(self, done: int) -> None:
+        """Tell that this pair has answered so many."""
+        share = min(1.0, (self._before + done) / self._answers)
+        self._progress("export", int(share * self._photos), self._photos)
+
+    def finish(self, count: int) -> None:
+        """Tell that a pair has answered all of its photos."""
+        self._before += count
+        self.part(0)
+
+
+def _photos_for(pair: Pair, n: int) -> int:
+    return n if pair == REFERENCE or pair.precision != "f32" else min(F32_PHOTOS, n)
+
+
+def _answers(
+    onnx: Path,
+    session: Session,
+    photos: ValidationPhotos,
+    known: KnownFeatures | None,
+    seen: Answers,
+    count: int,
+    told: _Told,
+) -> Answers:
+    """Return the answers of one pair for the first `count` photos.
+
+    Args:
+        seen: those of the first of them, from the whole network.
+    """
+    found = _from_features(onnx, session, photos, known, count, told) if known else None
+    if found is not None:
+        n = len(seen.logits_NK)
+        same = Answers(logits_NK=found.logits_NK[:n], dog_mass_N=found.dog_mass_N[:n])
+        difference = largest_difference(seen, same)
+        if difference > PARITY_TOLERANCE:
+            log.warning(
+                "export.kept_features_differ pair=%s by=%.2g", session.pair.name, difference
+            )
+            found = None
+    if found is None:
+        found = _whole(session, photos, seen, count, told)
+    told.finish(count)
+    return found
+
+
+def _whole(
+    session: Session, photos: ValidationPhotos, seen: Answers, count: int, told: _Told
+) -> Answers:
+    rest = range(len(seen.logits_NK), count)
+    more, _ = run_pairs({session.pair: session}, photos.images, rest, told.part)
+    return joined([seen, *more.values()])
+
+
+def _from_features(
+    onnx: Path,
+    session: Session,
+    photos: ValidationPhotos,
+    known: KnownFeatures,
+    count: int,
+    told: _Told,
+) -> Answers:
+    key = EmbeddingKey(
+        features_sha256=known.sha256,
+        view=photos.view,
+        pair=session.pair,
+        decoder=photos.manifest.decoder,
+        step=photos.manifest.step,
+    )
+    features_ND = embed(
+        photos.rows[:count],
+        photos.pixels,
+        lambda: session,
+        key=key,
+        cache=known.cache,
+        progress=lambda _, done, __: told.part(done),
+    )
+    # Beside the folder that is being sealed, never inside it.
+    with TemporaryDirectory(dir=onnx.parent.parent, prefix=".tmp-heads-") as folder:
+        heads = Path(folder) / "heads.onnx"
+        write_heads(onnx, heads)
+        return answer(open_session(heads, session.pair), features_ND)
 
 
 def _top1(
     photos: ValidationPhotos, answers: Answers, temperature: float
 ) -> dict[str, ValidationAnswer]:
     probabilities_NK = calibrated(answers.logits_NK, temperature)
-    return {
+    best_N = probabilities_NK.argmax(axis=1)
+    answered = {
         row.photo_id: ValidationAnswer(
             breed=photos.labels[best], probability=round(float(row_K[best]), 6)
         )
-        for row, row_K, best in zip(
-            photos.rows, probabilities_NK, probabilities_NK.argmax(axis=1), strict=True
-        )
+        for row, row_K, best in zip(photos.rows, probabilities_NK, best_N, strict=True)
     }
+    return dict(sorted(answered.items()))

@@ -20,14 +20,15 @@ from doggo.core.progress import Progress, silent
 from doggo.core.records import Manifest
 from doggo.export.compare import PARITY_PHOTOS, check_parity
 from doggo.export.formats import write_onnx, write_torchscript
-from doggo.export.measure import Measured, ValidationPhotos, measure
+from doggo.export.measure import KnownFeatures, Measured, ValidationPhotos, measure
 from doggo.nets.candidate import CandidateInfo, load_candidate
-from doggo.nets.network import DogNet
+from doggo.nets.network import DogNet, features_sha256
 from doggo.storage.buckets import explain_os_error
 from doggo.storage.disk import need_disk
 from doggo.storage.shards import PixelReader
 from doggo.vision import owner_step
 from doggo.vision.bundle import Bundle, Parity, seal, write_validation
+from doggo.vision.embeddings import EmbeddingCache
 from doggo.vision.photo import decoder_name
 
 _DRAWN = 8
@@ -40,6 +41,7 @@ def export(
     *,
     manifest: Manifest | None = None,
     pixels: PixelReader | None = None,
+    cache: Path | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Seal a candidate into a bundle at `out` and return `out`.
@@ -48,6 +50,7 @@ def export(
         out: must not exist; it appears only once the bundle is sealed.
         manifest, pixels: whose validation photos to fit and compare on; without them the
             defaults of `export.calibrate` stand in, and parity is checked on drawn pictures.
+        cache: folder for what can be computed again, as given to training; None: keep nothing.
 
     Raises:
         BundleError: the candidate is damaged, or an exported file answers differently.
@@ -66,7 +69,8 @@ def export(
         staged.mkdir(parents=True)
         _write_network(staged, info, network)
         parity = _parity(staged, info, network, photos)
-        measured = measure(staged / "model.onnx", photos, progress)
+        known = _known_features(cache, network)
+        measured = measure(staged / "model.onnx", photos, known, progress)
         write_validation(staged, measured.validation)
         seal(staged, _bundle(info, manifest, parity, measured))
         staged.rename(out)
@@ -75,6 +79,14 @@ def export(
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     return out
+
+
+def _known_features(cache: Path | None, network: DogNet) -> KnownFeatures | None:
+    if cache is None:
+        return None
+    return KnownFeatures(
+        cache=EmbeddingCache(cache / "embeddings"), sha256=features_sha256(network.features)
+    )
 
 
 def _weights_bytes(network: DogNet) -> int:
@@ -93,7 +105,8 @@ def _parity(
     folder: Path, info: CandidateInfo, network: DogNet, photos: ValidationPhotos | None
 ) -> Parity:
     real = photos is not None and len(photos) > 0
-    images_NHWC = photos.spread(PARITY_PHOTOS) if photos and real else _drawn(info.view.size_px)
+    some = slice(PARITY_PHOTOS)
+    images_NHWC = photos.images(some) if photos and real else _drawn(info.view.size_px)
     return check_parity(network, folder, images_NHWC, real=real)
 
 

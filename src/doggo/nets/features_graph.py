@@ -17,12 +17,15 @@ from doggo.nets.network import FeatureNet
 OPSET = 17
 
 
-def features_graph(folder: Path, network: FeatureNet, name: str, weights_sha256: str) -> Path:
+def features_graph(folder: Path, network: FeatureNet, name: str, sha256: str) -> Path:
     """Return the ONNX file of these features in `folder`, written first if it is not there.
 
     Input `images`, uint8 [N, S, S, 3]; output `features`, float32 [N, D].
+
+    Args:
+        sha256: of the weights (`nets.network.features_sha256`).
     """
-    file = folder / f"{name}-{weights_sha256[:16]}-opset{OPSET}.onnx"
+    file = folder / f"{name}-{sha256[:16]}-opset{OPSET}.onnx"
     if file.is_file():
         return file
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The network: uint8 pixels in, breed logits and dog mass out.
+"""The network: uint8 pixels in; breed logits, dog mass and features out.
 
 Owns the two heads over one body and the normalisation, which is part of the graph so that
 training, export and serving cannot differ in it. Knows nothing of files or training.
@@ -8,6 +8,7 @@ Legend: N photos, K breeds, D features, S side in pixels, H height, W width, C c
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import cast
 
@@ -59,15 +60,29 @@ class DogNet(nn.Module):
         # Not saved: it is the same for every network.
         self.register_buffer("dog_classes", torch.tensor(DOG_CLASSES), persistent=False)
 
-    def forward(self, images_NHWC: Tensor) -> tuple[Tensor, Tensor]:
-        """Return breed logits float32 [N, K] and dog mass float32 [N] of uint8 [N, S, S, 3]."""
+    def forward(self, images_NHWC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what there is to say of uint8 [N, S, S, 3].
+
+        Returns:
+            Breed logits float32 [N, K], dog mass float32 [N], and the features float32 [N, D]
+            that both were computed from.
+        """
         features_ND = self.features(images_NHWC)
-        return self.breed_head(features_ND), self.dog_mass(features_ND)
+        return self.breed_head(features_ND), self.dog_mass(features_ND), features_ND
 
     def dog_mass(self, features_ND: Tensor) -> Tensor:
         """Return the share [N] in [0, 1] that ImageNet's softmax gives to its dog classes."""
         probabilities = torch.softmax(self.imagenet_head(features_ND), dim=1)
         return probabilities.index_select(1, self.dog_classes).sum(dim=1)
+
+
+def features_sha256(features: FeatureNet) -> str:
+    """Return the identity of a body's weights, normalisation included: what embeddings hang on."""
+    digest = hashlib.sha256()
+    for name, value in sorted(features.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def make_network(

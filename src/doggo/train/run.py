@@ -24,7 +24,7 @@ from doggo.core.records import Manifest, ManifestRow, Split
 from doggo.nets.backbones import backbone
 from doggo.nets.candidate import CandidateInfo, save_candidate
 from doggo.nets.features_graph import features_graph
-from doggo.nets.network import DogNet, make_network, start_rows
+from doggo.nets.network import DogNet, features_sha256, make_network, start_rows
 from doggo.tracking.port import EXPERIMENT, TRAINING, Metric, Run, Tracker
 from doggo.train.charts import draw_confusion, draw_curve
 from doggo.train.config import TrainConfig
@@ -32,7 +32,7 @@ from doggo.train.probe import Labelled, ProbeResult, train_probe
 from doggo.train.provenance import git_revision
 from doggo.train.sample import check_trainable, sample
 from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, Pixels, embed
-from doggo.vision.runtime import Pair, usable_pairs
+from doggo.vision.runtime import Pair, Session, open_session, usable_pairs
 from doggo.vision.view import View
 
 _FASTEST_FIRST = ("openvino-bf16", "openvino-f32", "onnxruntime-f32")
@@ -202,17 +202,25 @@ def _train(config: TrainConfig, inputs: _Inputs, run: Run, work: Path) -> _Train
     )
     clock = _Clock()
     network, weights_sha256 = make_network(config.model, labels)
-    graph = features_graph(inputs.cache / "graphs", network.features, config.model, weights_sha256)
+    features_id = features_sha256(network.features)
     clock.lap("load")
     key = EmbeddingKey(
-        weights_sha256=weights_sha256,
+        features_sha256=features_id,
         view=view,
         pair=inputs.pair,
         decoder=manifest.decoder,
         step=manifest.step,
     )
     embeddings = EmbeddingCache(inputs.cache / "embeddings")
-    features_ND = embed(rows, inputs.pixels, graph, key=key, cache=embeddings, progress=progress)
+
+    def open_network() -> Session:
+        graphs = inputs.cache / "graphs"
+        graph = features_graph(graphs, network.features, config.model, features_id)
+        return open_session(graph, inputs.pair)
+
+    features_ND = embed(
+        rows, inputs.pixels, open_network, key=key, cache=embeddings, progress=progress
+    )
     clock.lap("embed")
     sides = _sides(rows, labels, features_ND)
     probe = _train_head(network, labels, sides, config=config, work=work, progress=progress)

@@ -15,9 +15,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +28,8 @@ from doggo.core.errors import InputError, StorageError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import ManifestRow
 from doggo.storage.buckets import explain_os_error
-from doggo.vision.runtime import Pair, Session, open_session, runtime_version
+from doggo.vision.ahead import prepared
+from doggo.vision.runtime import Pair, Session, runtime_version
 from doggo.vision.view import View
 
 log = logging.getLogger(__name__)
@@ -38,11 +37,7 @@ log = logging.getLogger(__name__)
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 
-BATCH = 32
-"""Photos prepared at once: enough to keep every core busy, few enough to show progress."""
-
 _CHUNK = 512
-_AHEAD = 2
 
 
 class Pixels(Protocol):
@@ -58,10 +53,12 @@ class EmbeddingKey:
     """Everything beside the photo that an embedding depends on.
 
     Attributes:
+        features_sha256: of the weights that compute them (`nets.network.features_sha256`), not of
+            the file that those once came from: a network trained further is another one.
         decoder, step: of the manifest: who made the canonical pixels.
     """
 
-    weights_sha256: str
+    features_sha256: str
     view: View
     pair: Pair
     decoder: str
@@ -71,8 +68,8 @@ class EmbeddingKey:
     def folder(self) -> str:
         """A name that differs whenever an embedding could."""
         runtime = f"{self.pair.name}-{runtime_version(self.pair)}"
-        rest = hashlib.sha256(f"{self.weights_sha256}\n{self.decoder}\n{self.step}".encode())
-        return f"{self.weights_sha256[:8]}_{self.view.key()}_{runtime}_{rest.hexdigest()[:16]}"
+        rest = hashlib.sha256(f"{self.features_sha256}\n{self.decoder}\n{self.step}".encode())
+        return f"{self.features_sha256[:8]}_{self.view.key()}_{runtime}_{rest.hexdigest()[:16]}"
 
 
 class EmbeddingCache:
@@ -129,7 +126,7 @@ class EmbeddingCache:
 def embed(
     rows: Sequence[ManifestRow],
     pixels: Pixels,
-    graph: Path,
+    open_network: Callable[[], Session],
     *,
     key: EmbeddingKey,
     cache: EmbeddingCache,
@@ -140,8 +137,8 @@ def embed(
     Only those that the cache lacks are computed; they are appended to it as they come.
 
     Args:
-        graph: ONNX file with input `images` and output `features`, whose weights and view are
-            those of `key`.
+        open_network: called if something is missing; gives a network with an output
+            `features`, whose weights, view and pair are those of `key`.
         progress: told of stage `embed`, photos that the cache had counting as done.
 
     Raises:
@@ -155,7 +152,7 @@ def embed(
     done = len(rows) - len(missing)
     progress("embed", done, len(rows))
     if missing:
-        session = open_session(graph, key.pair)
+        session = open_network()
         kept: list[tuple[str, F32]] = []
         for batch, features_ND in features_of(session, missing, pixels, key.view):
             kept.extend(zip([row.photo_id for row in batch], features_ND, strict=True))
@@ -182,20 +179,8 @@ def features_of(
             images_NHWC[n] = view.crop(pixels.image(row))
         return images_NHWC
 
-    batches = iter([rows[n : n + BATCH] for n in range(0, len(rows), BATCH)])
-    waiting: deque[tuple[Sequence[ManifestRow], Future[U8]]] = deque()
-    with ThreadPoolExecutor(1, "prepare") as thread:
-        try:
-            for batch in batches:
-                waiting.append((batch, thread.submit(prepare, batch)))
-                if len(waiting) > _AHEAD:
-                    ready, images = waiting.popleft()
-                    yield ready, session.run(images.result())["features"]
-            while waiting:
-                ready, images = waiting.popleft()
-                yield ready, session.run(images.result())["features"]
-        finally:
-            thread.shutdown(wait=False, cancel_futures=True)
+    for batch, images_NHWC in prepared(rows, prepare):
+        yield batch, session.run(images_NHWC)["features"]
 
 
 def _read_chunk(file: Path, digest: str, n: int) -> F32 | None:

@@ -1,4 +1,4 @@
-"""Runtimes: an ONNX file and uint8 pictures in, named outputs out.
+"""Runtimes: an ONNX file and its inputs in, named outputs out.
 
 Owns which pairs of runtime and precision this machine can run, how a network is run, and the
 pure rule that picks a pair. Knows nothing of breeds or bundles.
@@ -41,6 +41,7 @@ LARGEST_LOSS = 0.01
 _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86, Arm
 
 Outputs = tuple[F32, ...]
+RunOne = Callable[["U8 | F32"], Outputs]
 
 
 @dataclass(frozen=True, order=True)
@@ -135,26 +136,24 @@ def runtime_version(pair: Pair) -> str:
 class Session:
     """A network that answers; safe to call from several threads at once."""
 
-    def __init__(
-        self, run_one: Callable[[U8], Outputs], names: tuple[str, ...], pair: Pair, threads: int
-    ) -> None:
+    def __init__(self, run_one: RunOne, names: tuple[str, ...], pair: Pair, threads: int) -> None:
         self.pair = pair
         self.names = names
         self.threads = threads
         self._run_one = run_one
         self._pool = ThreadPoolExecutor(threads, "network") if threads > 1 else None
 
-    def run(self, images_NHWC: U8) -> dict[str, F32]:
+    def run(self, inputs: U8 | F32) -> dict[str, F32]:
         """Return each output by name, float32 with N first; N may be 0.
 
         Args:
-            images_NHWC: uint8 pictures of the size that the network takes.
+            inputs: N of what the network takes, such as uint8 pictures [N, H, W, 3].
         """
-        parts = [images_NHWC[index : index + 1] for index in range(len(images_NHWC))]
+        parts = [inputs[index : index + 1] for index in range(len(inputs))]
         if len(parts) > 1 and self._pool is not None:
             answers = list(self._pool.map(self._run_one, parts))
         else:
-            answers = [self._run_one(part) for part in parts or [_blank(images_NHWC)]]
+            answers = [self._run_one(part) for part in parts or [_blank(inputs)]]
         columns = zip(*answers, strict=True)
         outputs = {
             name: np.concatenate(column) for name, column in zip(self.names, columns, strict=True)
@@ -163,7 +162,7 @@ class Session:
 
 
 def open_session(onnx_path: Path, pair: Pair, threads: int = 0) -> Session:
-    """Load a network whose input is `images`, uint8 [N, H, W, 3].
+    """Load a network of one input, whose first axis counts the photos.
 
     Args:
         threads: photos computed at once; 0: one a core that this process may use.
@@ -204,22 +203,22 @@ def _unloadable(onnx_path: Path, pair: Pair, error: Exception) -> BundleError:
     )
 
 
-def _blank(images_NHWC: U8) -> U8:
+def _blank(inputs: U8 | F32) -> U8 | F32:
     # An empty batch still has outputs of a known shape: ask the network.
-    return np.zeros((1, *images_NHWC.shape[1:]), np.uint8)
+    return np.zeros((1, *inputs.shape[1:]), inputs.dtype)
 
 
-def _open_onnxruntime(
-    onnx_path: Path, pair: Pair, threads: int
-) -> tuple[Callable[[U8], Outputs], tuple[str, ...]]:
+def _open_onnxruntime(onnx_path: Path, pair: Pair, threads: int) -> tuple[RunOne, tuple[str, ...]]:
     session = _onnxruntime_session(onnx_path, batch_axis="N")
     axis = session.get_inputs()[0].shape[0]
     if isinstance(axis, str):
         session = _onnxruntime_session(onnx_path, batch_axis=axis)
     names = tuple(str(output.name) for output in session.get_outputs())
 
-    def run_one(image_1HWC: U8) -> Outputs:
-        return tuple(session.run(None, {"images": image_1HWC}))
+    input_name = session.get_inputs()[0].name
+
+    def run_one(input_1: U8 | F32) -> Outputs:
+        return tuple(session.run(None, {input_name: input_1}))
 
     return run_one, names
 
@@ -239,16 +238,14 @@ def _onnxruntime_session(onnx_path: Path, batch_axis: str) -> InferenceSession:
     )
 
 
-def _open_openvino(
-    onnx_path: Path, pair: Pair, threads: int
-) -> tuple[Callable[[U8], Outputs], tuple[str, ...]]:
+def _open_openvino(onnx_path: Path, pair: Pair, threads: int) -> tuple[RunOne, tuple[str, ...]]:
     import openvino
 
     core = openvino.Core()
     network = core.read_model(os.fspath(onnx_path))
-    shape = network.input("images").partial_shape
+    shape = network.input(0).partial_shape
     shape[0] = 1
-    network.reshape({"images": shape})
+    network.reshape({0: shape})
     compiled = core.compile_model(network, "CPU", _openvino_options(pair, threads))
     names = tuple(output.get_any_name() for output in compiled.outputs)
     # The first call fills a table under a C++ lock and imports numpy meanwhile: two threads
@@ -259,10 +256,10 @@ def _open_openvino(
     for _ in range(threads):
         requests.put(compiled.create_infer_request())
 
-    def run_one(image_1HWC: U8) -> Outputs:
+    def run_one(input_1: U8 | F32) -> Outputs:
         request = requests.get()
         try:
-            request.infer([image_1HWC], share_inputs=True)
+            request.infer([input_1], share_inputs=True)
             return tuple(
                 np.array(request.get_output_tensor(index).data, np.float32)
                 for index in range(len(names))

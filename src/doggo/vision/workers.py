@@ -35,6 +35,7 @@ Answer = TypeVar("Answer")
 _READY = "ready"
 _HELD_TASKS = 4  # a process has its next tasks at hand while the parent is busy
 _START_TIMEOUT_S = 120.0
+_NICENESS = 10  # the parent settles what they decode and must never wait for a core
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -267,6 +268,7 @@ def main() -> None:
     descriptor, target, parent = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends us
     _die_with(int(parent))
+    os.nice(_NICENESS)
     module, name = target.split(":")
     function = getattr(importlib.import_module(module), name)
     connection = Connection(int(descriptor))
