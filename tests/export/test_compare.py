@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from doggo.core.errors import BundleError
 from doggo.export.compare import Answers, check_parity, paired_interval, trials
 from doggo.export.formats import write_onnx, write_torchscript
+from doggo.export.measure import F32_PHOTOS, photos_to_try
 from doggo.vision.runtime import LARGEST_LOSS, REFERENCE, Pair, choose_pair
 
 SIZE_PX = 16
@@ -85,6 +86,16 @@ def test_a_network_of_not_a_number_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(BundleError):
         check_parity(Diverged(), written(Diverged(), tmp_path), pictures(), real=True)  # type: ignore[arg-type]
+
+
+def test_only_what_could_be_chosen_is_tried_on_many_photos() -> None:
+    slow, fast = Pair("openvino", "f32"), FAST
+    assert photos_to_try({REFERENCE: 5.0, slow: 6.0, fast: 3.0}, 1300) == {
+        REFERENCE: 1300,
+        fast: 1300,
+    }
+    assert photos_to_try({REFERENCE: 5.0, slow: 4.0}, 1300) == {REFERENCE: 1300, slow: F32_PHOTOS}
+    assert photos_to_try({REFERENCE: 5.0, slow: 4.0}, 90) == {REFERENCE: 90, slow: 90}
 
 
 @given(gained=st.integers(0, 20), lost=st.integers(0, 20), more=st.integers(1, 500))

@@ -7,7 +7,7 @@ Every answer is one of the shipped file. Where its features are known from befor
 training computed them or an earlier export with the same weights did, only its heads are run,
 cut out of that file: in all three pairs the answers were bitwise those of the whole
 (efficientnet_lite0, November 2026). On the photos that are timed this is checked anew each time,
-and a network that disagrees with what was kept answers all photos as a whole.
+and a network that disagrees with what was kept answers all photos as a network.
 
 Legend: N photos, K breeds, D features, H W C a picture.
 """
@@ -15,7 +15,7 @@ Legend: N photos, K breeds, D features, H W C a picture.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -116,24 +116,27 @@ def measure(
     """Try the runtimes, let the chosen one answer for all photos, and calibrate.
 
     Args:
-        known: features computed here are kept there too; None: every answer is computed whole.
+        known: features computed here are kept there too; None: every answer is computed network.
     """
     if photos is None or len(photos) == 0:
         nothing = ValidationAnswers(pair=REFERENCE.name, answers={})
         return Measured(calibration=defaults("no photos at all"), trials=(), validation=nothing)
     sessions = {pair: open_session(onnx, pair) for pair in usable_pairs()}
-    counts = {pair: _photos_for(pair, len(photos)) for pair in sessions}
+    answers, ms_per_photo = run_pairs(
+        sessions, photos.images, range(min(TIMED_PHOTOS, len(photos)))
+    )
+    counts = photos_to_try(ms_per_photo, len(photos))
     told = _Told(progress, photos=len(photos), answers=sum(counts.values()))
-    timed, ms_per_photo = run_pairs(sessions, photos.images, range(min(TIMED_PHOTOS, len(photos))))
-    answers = {
-        pair: _answers(onnx, session, photos, known, timed[pair], counts[pair], told)
-        for pair, session in sessions.items()
-    }
-    compared = trials(answers, ms_per_photo, photos.labels_N)
-    pair = choose_pair(compared)
-    chosen = answers[pair]
-    if len(chosen.logits_NK) < len(photos):
-        chosen = _answers(onnx, sessions[pair], photos, known, chosen, len(photos), told)
+    # Beside the folder that is being sealed, never inside it.
+    with TemporaryDirectory(dir=onnx.parent.parent, prefix=".tmp-heads-") as folder:
+        network = _Network(heads=Path(folder) / "heads.onnx", photos=photos, known=known)
+        write_heads(onnx, network.heads)
+        for pair, count in counts.items():
+            answers[pair] = network.answers(sessions[pair], answers[pair], count, told)
+        compared = trials(answers, ms_per_photo, photos.labels_N)
+        pair = choose_pair(compared)
+        chosen = network.answers(sessions[pair], answers[pair], len(photos), told)
+    progress("export", len(photos), len(photos))
     source = f"validation photos of dataset {photos.manifest.manifest_id}"
     calibration = calibrate(chosen.logits_NK, chosen.dog_mass_N, photos.labels_N, source)
     top1 = _top1(photos, chosen, calibration.temperature)
@@ -162,76 +165,71 @@ class _Told:
         self.part(0)
 
 
-def _photos_for(pair: Pair, n: int) -> int:
-    return n if pair == REFERENCE or pair.precision != "f32" else min(F32_PHOTOS, n)
+def photos_to_try(ms_per_photo: Mapping[Pair, float], n: int) -> dict[Pair, int]:
+    """Return on how many of n photos each pair is compared that could be chosen.
 
-
-def _answers(
-    onnx: Path,
-    session: Session,
-    photos: ValidationPhotos,
-    known: KnownFeatures | None,
-    seen: Answers,
-    count: int,
-    told: _Told,
-) -> Answers:
-    """Return the answers of one pair for the first `count` photos.
-
-    Args:
-        seen: those of the first of them, from the whole network.
+    One that was slower than the reference never is: the timed photos are its trial.
     """
-    found = _from_features(onnx, session, photos, known, count, told) if known else None
-    if found is not None:
+    return {
+        pair: min(F32_PHOTOS, n) if pair.precision == "f32" and pair != REFERENCE else n
+        for pair, ms in ms_per_photo.items()
+        if pair == REFERENCE or ms < ms_per_photo[REFERENCE]
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Network:
+    """The shipped network, whole and by its heads alone."""
+
+    heads: Path
+    photos: ValidationPhotos
+    known: KnownFeatures | None
+
+    def answers(self, session: Session, seen: Answers, count: int, told: _Told) -> Answers:
+        """Return a pair's answers for the first `count` photos.
+
+        Args:
+            seen: those of the first of them, from the whole network.
+        """
         n = len(seen.logits_NK)
-        same = Answers(logits_NK=found.logits_NK[:n], dog_mass_N=found.dog_mass_N[:n])
-        difference = largest_difference(seen, same)
-        if difference > PARITY_TOLERANCE:
-            log.warning(
-                "export.kept_features_differ pair=%s by=%.2g", session.pair.name, difference
-            )
-            found = None
-    if found is None:
-        found = _whole(session, photos, seen, count, told)
-    told.finish(count)
-    return found
+        if n >= count:
+            return seen
+        found = self._from_features(session, self.known, count, told) if self.known else None
+        if found is not None:
+            same = Answers(logits_NK=found.logits_NK[:n], dog_mass_N=found.dog_mass_N[:n])
+            difference = largest_difference(seen, same)
+            if difference > PARITY_TOLERANCE:
+                log.warning(
+                    "export.kept_features_differ pair=%s by=%.2g", session.pair.name, difference
+                )
+                found = None
+        if found is None:
+            rest = range(n, count)
+            more, _ = run_pairs({session.pair: session}, self.photos.images, rest, told.part)
+            found = joined([seen, more[session.pair]])
+        told.finish(count)
+        return found
 
-
-def _whole(
-    session: Session, photos: ValidationPhotos, seen: Answers, count: int, told: _Told
-) -> Answers:
-    rest = range(len(seen.logits_NK), count)
-    more, _ = run_pairs({session.pair: session}, photos.images, rest, told.part)
-    return joined([seen, *more.values()])
-
-
-def _from_features(
-    onnx: Path,
-    session: Session,
-    photos: ValidationPhotos,
-    known: KnownFeatures,
-    count: int,
-    told: _Told,
-) -> Answers:
-    key = EmbeddingKey(
-        features_sha256=known.sha256,
-        view=photos.view,
-        pair=session.pair,
-        decoder=photos.manifest.decoder,
-        step=photos.manifest.step,
-    )
-    features_ND = embed(
-        photos.rows[:count],
-        photos.pixels,
-        lambda: session,
-        key=key,
-        cache=known.cache,
-        progress=lambda _, done, __: told.part(done),
-    )
-    # Beside the folder that is being sealed, never inside it.
-    with TemporaryDirectory(dir=onnx.parent.parent, prefix=".tmp-heads-") as folder:
-        heads = Path(folder) / "heads.onnx"
-        write_heads(onnx, heads)
-        return answer(open_session(heads, session.pair), features_ND)
+    def _from_features(
+        self, session: Session, known: KnownFeatures, count: int, told: _Told
+    ) -> Answers:
+        photos = self.photos
+        key = EmbeddingKey(
+            features_sha256=known.sha256,
+            view=photos.view,
+            pair=session.pair,
+            decoder=photos.manifest.decoder,
+            step=photos.manifest.step,
+        )
+        features_ND = embed(
+            photos.rows[:count],
+            photos.pixels,
+            lambda: session,
+            key=key,
+            cache=known.cache,
+            progress=lambda _, done, __: told.part(done),
+        )
+        return answer(open_session(self.heads, session.pair), features_ND)
 
 
 def _top1(
