@@ -21,8 +21,7 @@ from doggo.nets.backbones import DEFAULT, backbone
 from doggo.nets.features_graph import features_graph
 from doggo.nets.network import features_sha256, make_network
 from doggo.train.run import fastest_pair
-from doggo.vision.ahead import BATCH
-from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, embed
+from doggo.vision.embeddings import BATCH, EmbeddingCache, EmbeddingKey, embed
 from doggo.vision.runtime import Pair, Session, open_session
 from doggo.vision.view import View
 

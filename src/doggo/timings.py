@@ -69,13 +69,13 @@ class Libraries:
         self._loaded = False
 
     def load_beside(self, progress: Progress) -> Progress:
-        """Return `progress`, with loading begun once the first of many photos are through.
+        """Return `progress`, with loading begun once many photos are seen to be new.
 
         A folder with nothing in it fails at once, and loads nothing.
         """
 
         def told(stage: str, done: int, total: int) -> None:
-            if self._thread is None and done and total - done >= WORTH_A_THREAD:
+            if self._thread is None and total - done >= WORTH_A_THREAD:
                 self._thread = threading.Thread(target=self._load, name="doggo-load", daemon=True)
                 self._thread.start()
             progress(stage, done, total)

@@ -13,7 +13,7 @@ from doggo.vision.ahead import prepared
 def test_every_item_comes_once_and_in_order() -> None:
     made = list(prepared(range(10), sum, size=4))
     assert made == [(range(4), 6), (range(4, 8), 22), (range(8, 10), 17)]
-    assert list(prepared([], len)) == []
+    assert list(prepared([], len, size=4)) == []
 
 
 def test_the_next_batch_is_made_while_this_one_is_used() -> None:

@@ -193,6 +193,7 @@ def test_a_photo_that_cannot_be_read_stops_it_and_keeps_the_chunks_before(
             return super().image(row)
 
     monkeypatch.setattr(embeddings, "_CHUNK", 32)
+    monkeypatch.setattr(embeddings, "BATCH", 32)
     with pytest.raises(StorageError, match="shard is damaged"):
         embed(ROWS, Torn(), opened(graph), key=KEY, cache=cache)
     assert len(cache.load(KEY, [row.photo_id for row in ROWS])) == 64
@@ -217,7 +218,7 @@ import sys
 from pathlib import Path
 from doggo.vision import embeddings
 from tests.vision.test_embeddings import KEY, ROWS, Plain, opened
-embeddings._CHUNK = 32
+embeddings._CHUNK = embeddings.BATCH = 32
 cache = embeddings.EmbeddingCache(Path(sys.argv[2]))
 tell = lambda *what: print(what[1], flush=True)
 embeddings.embed(ROWS, Plain(0.02), opened(Path(sys.argv[1])), key=KEY, cache=cache, progress=tell)

@@ -36,6 +36,9 @@ FEW_PHOTOS_CAVEAT = (
 )
 
 
+_BATCH = 32
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Answer:
     photo: LabelledPhoto
@@ -136,7 +139,7 @@ def _answers(
         except (OSError, StorageError) as error:
             return _not_scored(photo, QuarantineReason.UNREADABLE.value, error)
 
-    for batch, views in prepared(photos, lambda batch: [view(photo) for photo in batch]):
+    for batch, views in prepared(photos, lambda batch: [view(photo) for photo in batch], _BATCH):
         seen = [found for found in views if not isinstance(found, NotScored)]
         answers = iter(zip(*predictor.infer(np.stack(seen)), strict=True)) if seen else iter(())
         for photo, found in zip(batch, views, strict=True):

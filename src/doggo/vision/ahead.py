@@ -13,14 +13,11 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Ready = TypeVar("Ready")
 
-BATCH = 32
-"""Photos prepared at once: enough to keep every core busy, few enough to show progress."""
-
 _AHEAD = 2
 
 
 def prepared(
-    items: Sequence[Item], prepare: Callable[[Sequence[Item]], Ready], size: int = BATCH
+    items: Sequence[Item], prepare: Callable[[Sequence[Item]], Ready], size: int
 ) -> Iterator[tuple[Sequence[Item], Ready]]:
     """Yield the items in batches of `size`, each with what `prepare` made of it in a thread.
 
