@@ -45,7 +45,8 @@ def run(
     watch = Stopwatch()
     release = Release(stores=stores, accept_labels=accept_labels, watch=watch, progress=progress)
     with release.libraries as libraries:
-        telling = libraries.load_beside(progress)
+        first = not stores.photos.has_sources()  # later ones may turn out to bring nothing new
+        telling = libraries.load_beside(progress) if first else progress
         with watch.stage("intake"):
             report = take_in(stores, paths, labels=labels, progress=telling)
         with watch.stage("preprocess"):

@@ -69,7 +69,7 @@ class Libraries:
         self._loaded = False
 
     def load_beside(self, progress: Progress) -> Progress:
-        """Return `progress`, with loading begun once many photos are seen to be new.
+        """Return `progress`, with loading begun once many photos are seen.
 
         A folder with nothing in it fails at once, and loads nothing.
         """
