@@ -252,8 +252,9 @@ def _open_openvino(onnx_path: Path, pair: Pair, threads: int) -> tuple[RunOne, t
     # doing that at once wait for each other for ever (seen in OpenVINO 2026.4). Do it alone.
     openvino.Type.u8.to_dtype()
     # A request holds one photo's activations and is not thread-safe: they are passed around.
+    # One more than threads, so that the next photo waits in the runtime and not in Python.
     requests: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
-    for _ in range(threads):
+    for _ in range(threads + 1):
         requests.put(compiled.create_infer_request())
 
     def run_one(input_1: U8 | F32) -> Outputs:
