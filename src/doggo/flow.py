@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from doggo.evaluate.labelled import LabelledPhoto
     from doggo.intake.report import IntakeReport
     from doggo.registry.gate import GateDecision
-    from doggo.storage.bundles import Move, Pointer
+    from doggo.storage.audit import Move
+    from doggo.storage.bundles import Pointer
     from doggo.train.run import ExperimentResult
 
 

@@ -20,8 +20,8 @@ from doggo.registry.card import DATA_LICENCE, WEIGHTS_LICENCE
 from doggo.registry.compare import Dataset
 from doggo.registry.run import promote, register
 from doggo.results import Released, Scored
+from doggo.storage.audit import Action
 from doggo.storage.buckets import Bucket
-from doggo.storage.bundles import Action
 from doggo.storage.shards import PixelReader
 from doggo.stores import Stores, work_folder
 from doggo.timings import Libraries, Spans, Stopwatch

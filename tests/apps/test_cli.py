@@ -31,7 +31,9 @@ def test_run_goes_the_whole_way(finished_run: Finished) -> None:
 
 
 def test_run_again_makes_nothing_new(home: Path, drawn_folder: Path) -> None:
-    again = run_doggo(home, "run", drawn_folder, "--json").json()
+    done = run_doggo(home, "run", drawn_folder, "--json", PYTHONPROFILEIMPORTTIME="1")
+    again = done.json()
+    assert not [line for line in done.err.splitlines() if line.endswith(" torch")]
     assert again["intake"]["added"] == 0
     assert again["intake"]["already_present"] == BREEDS * PICTURES
     assert again["already"] is True

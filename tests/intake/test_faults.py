@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -81,34 +81,16 @@ def test_fifty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
     kill_again_and_again(tmp_path, kills=50, photos=100, seed=2)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 12 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = (
-        shutil.which("mount") is not None
-        and not subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)],
-            check=False,
-            capture_output=True,
-        ).returncode
-    )
-    if not mounted:
-        pytest.skip("a small tmpfs cannot be mounted here: the full-disk check needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 def test_a_full_disk_is_one_line_and_the_next_run_completes(
-    tmp_path: Path, small_disk: Path
+    tmp_path: Path, small_disk: Callable[[str], Path]
 ) -> None:
     first = drawn_folder(tmp_path / "first", breeds=1, photos=2)
     folder = drawn_folder(tmp_path / "photos", breeds=4, photos=60)
     undisturbed = Home.open(tmp_path / "undisturbed")
     undisturbed.take_in(first)
     undisturbed.take_in(folder)
-    home = Home.open(small_disk / "home")
+    disk = small_disk("12m")
+    home = Home.open(disk / "home")
     monkey = pytest.MonkeyPatch()
     with monkey.context() as patch:  # there would be room for two
         patch.setattr("doggo.storage.disk.HEADROOM_BYTES", 0)
@@ -118,7 +100,7 @@ def test_a_full_disk_is_one_line_and_the_next_run_completes(
     assert not [p for p in (home.spool / "staging").rglob("*") if p.is_file()]
     home.store.engine.dispose()
     larger = tmp_path / "larger"
-    shutil.copytree(small_disk / "home", larger)
+    shutil.copytree(disk / "home", larger)
     home = Home.open(larger)
     home.take_in(first)
     home.take_in(folder)

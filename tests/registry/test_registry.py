@@ -21,8 +21,9 @@ from doggo.registry.run import (
     register,
     rollback,
 )
+from doggo.storage.audit import Action
 from doggo.storage.buckets import Bucket
-from doggo.storage.bundles import Action, BundleStore
+from doggo.storage.bundles import BundleStore
 from doggo.storage.shards import PixelReader, write_shard
 from doggo.vision.bundle import Parity, bundle_sha256, read_bundle
 from doggo.vision.photo import decoder_name

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.tiny_bundle import make_bundle
 
 from doggo.core.errors import BundleError, StorageError, UsageError
+from doggo.storage.audit import Action, Move
 from doggo.storage.buckets import Bucket
-from doggo.storage.bundles import Action, BundleStore, Move, previous_version
+from doggo.storage.bundles import BundleStore
 from doggo.vision.bundle import bundle_sha256, read_bundle
 
 
@@ -185,57 +183,6 @@ def test_a_pointer_to_another_version_than_its_move_is_seen(
         store.audit()
 
 
-def moves_of(steps: list[int]) -> list[Move]:
-    """Return the audit of steps: a version to promote, or 0 to roll back where that is possible."""
-    moves: list[Move] = []
-    for step in steps:
-        target = step or previous_version(moves)
-        if target is None:
-            continue
-        moves.append(
-            Move(
-                seq=len(moves) + 1,
-                at="",
-                actor="",
-                action=Action.PROMOTE if step else Action.ROLLBACK,
-                from_version=moves[-1].to_version if moves else None,
-                to_version=target,
-                sha256="",
-                why="",
-                forced=False,
-                previous_move=None,
-                previous_sha256=None,
-            )
-        )
-    return moves
-
-
-@pytest.mark.parametrize(
-    ("steps", "previous"),
-    [
-        ([], None),
-        ([1], None),
-        ([1, 2], 1),
-        ([1, 2, 3, 0], 1),
-        ([1, 2, 3, 0, 0], None),
-        ([1, 2, 0, 3], 1),
-        ([1, 2, 1], 2),
-    ],
-)
-def test_a_rollback_goes_to_what_was_in_production_before(
-    steps: list[int], previous: int | None
-) -> None:
-    assert previous_version(moves_of(steps)) == previous
-
-
-@given(st.lists(st.integers(0, 5), max_size=30))
-def test_a_promotion_and_its_rollback_change_nothing(steps: list[int]) -> None:
-    moves = moves_of(steps)
-    if moves:
-        assert moves_of([*steps, 9, 0])[-1].to_version == moves[-1].to_version
-        assert previous_version(moves_of([*steps, 9, 0])) == previous_version(moves)
-
-
 def _add(root: str, folder: str, answers: multiprocessing.Queue[int]) -> None:
     answers.put(BundleStore(Bucket(Path(root))).add(Path(folder), {}))
 
@@ -258,23 +205,11 @@ def test_processes_that_add_at_once_get_versions_of_their_own(
         read_bundle(store.folder(version))
 
 
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
-        pytest.skip("cannot mount a small tmpfs here (needs root)")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 def test_a_full_disk_leaves_store_and_pointer_as_they_were(
-    tiny_disk: Path, folders: list[Path], monkeypatch: pytest.MonkeyPatch
+    small_disk: Callable[[str], Path], folders: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("doggo.storage.disk.HEADROOM_BYTES", 0)
+    tiny_disk = small_disk("256k")
     store = BundleStore(Bucket(tiny_disk))
     filled(store, folders[:1])
     move(store, 1)

@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -245,10 +246,8 @@ def _hub_file(spec: Backbone) -> Path:
     if not repository:
         raise WeightsError(f"no weights are published for {spec.name}: choose another model")
     name = "model.safetensors"
-    try:
+    with suppress(LocalEntryNotFoundError):
         return Path(hf_hub_download(repository, name, local_files_only=True))
-    except LocalEntryNotFoundError:
-        pass
     # The hub's client retries for 47 s without a network (measured): ask once before it does.
     if constants.HF_HUB_OFFLINE or not _answers(f"{constants.ENDPOINT}/{repository}"):
         raise WeightsError(

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from doggo.core.errors import BundleError
-from doggo.storage.bundles import BundleStore, Move
+from doggo.storage.audit import Move
+from doggo.storage.bundles import BundleStore
 from doggo.vision.bundle import Bundle, bundle_sha256, parse_bundle
 
 WEIGHTS_LICENCE = "pre-trained weights: see the page on licences (EfficientNet-Lite: Apache-2.0)"

@@ -27,8 +27,9 @@ from doggo.core.progress import Progress, silent
 from doggo.registry.card import DATA_LICENCE, WEIGHTS_LICENCE, Card, VersionRow, read_row
 from doggo.registry.compare import Dataset, compare
 from doggo.registry.gate import Comparison, GateDecision, GateFacts, judge
+from doggo.storage.audit import Action, Move, previous_version
 from doggo.storage.buckets import explain_os_error
-from doggo.storage.bundles import Action, BundleStore, Move, Pointer, previous_version, version_key
+from doggo.storage.bundles import BundleStore, Pointer, version_key
 from doggo.vision.bundle import PARITY_TOLERANCE, read_bundle
 from doggo.vision.predictor import Predictor
 from doggo.vision.runtime import Pair

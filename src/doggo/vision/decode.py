@@ -28,7 +28,7 @@ from PIL import (
 from doggo.vision import jpeg
 from doggo.vision.colour import needs_transform, plain_mode, to_srgb
 from doggo.vision.exif import ORIENTATION_TAG, UPRIGHT, turn_upright
-from doggo.vision.header import Format
+from doggo.vision.header import Format, Header
 from doggo.vision.limits import scale_divisor
 
 _REDUCE_MARGIN = 2  # whole-number box reduction keeps twice the short side for the last resize
@@ -47,17 +47,19 @@ _PLUGINS: dict[Format, type[ImageFile.ImageFile]] = {
 Band = Callable[[int, int], Image.Image]  # rows from, rows to -> those rows, all columns
 
 
-def decode_small(data: bytes, found: Format, short_side_px: int) -> NDArray[np.uint8]:
+def decode_small(data: bytes, header: Header, short_side_px: int) -> NDArray[np.uint8]:
     """Return sRGB pixels [H, W, 3], short side at most `short_side_px`, not turned by EXIF.
 
     Args:
-        data: a file of format `found`, cleaned by `without_metadata`: no decoder meets metadata.
+        data: cleaned by `without_metadata`: no decoder meets metadata.
+        header: what `parse_header` said of the file before.
 
     Raises:
         Exception: whatever the decoder finds wrong; `refusal.explained` translates it.
     """
-    if found is Format.JPEG:
-        return _decode_jpeg(data, short_side_px)
+    found = header.format
+    if header.anatomy is not None:
+        return _decode_jpeg(data, header.anatomy, short_side_px)
     if found is Format.WEBP:
         return _decode_webp(data, short_side_px)
     if found is Format.HEIF:
@@ -143,10 +145,8 @@ def _pixels(image: Image.Image, profile: bytes | None) -> NDArray[np.uint8]:
     return np.array(to_srgb(image, profile))
 
 
-def _decode_jpeg(data: bytes, short_side_px: int) -> NDArray[np.uint8]:
-    segments = jpeg.split_segments(data)
-    frame = jpeg.find_frame(data, segments)
-    profile = jpeg.profile_of(data, segments)
+def _decode_jpeg(data: bytes, anatomy: jpeg.Anatomy, short_side_px: int) -> NDArray[np.uint8]:
+    frame, profile = anatomy.frame, anatomy.profile
     size = target_size(frame.width_px, frame.height_px, short_side_px)
     divisor = scale_divisor(min(frame.width_px, frame.height_px), short_side_px)
     if not _is_common(data):

@@ -37,7 +37,7 @@ def read_orientation(blob: bytes) -> int:
             if tag == ORIENTATION_TAG:
                 return value if kind == _SHORT and 1 <= value <= 8 else UPRIGHT
     except struct.error:
-        pass
+        return UPRIGHT  # damaged: it says nothing
     return UPRIGHT
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from doggo.core.errors import PhotoError, Rejection
@@ -42,6 +42,7 @@ class Header:
         bytes_per_pixel: memory that decoding takes for each pixel of the full size.
         decode_s: estimated time of decoding, from sizes and measurements (docs/photos.md).
         scaled: whether the decoder can skip detail that is not needed (JPEG).
+        anatomy: of a JPEG, so that it is read once and not by every step.
     """
 
     format: Format
@@ -51,6 +52,7 @@ class Header:
     bytes_per_pixel: float
     decode_s: float
     scaled: bool = False
+    anatomy: jpeg.Anatomy | None = field(default=None, repr=False, compare=False)
 
     @property
     def pixels(self) -> int:
@@ -138,14 +140,11 @@ def parse_header(data: bytes) -> Header:
 
 
 def _jpeg_header(data: bytes) -> Header:
-    segments = jpeg.split_segments(data)
-    frame = jpeg.find_frame(data, segments)
-    orientation = jpeg.orientation_of(data, segments)
+    anatomy = jpeg.read_anatomy(data)
+    frame, orientation = anatomy.frame, anatomy.orientation
     width_px, height_px = _turned(frame.width_px, frame.height_px, orientation)
-    pixels, scan_samples = (
-        frame.width_px * frame.height_px,
-        jpeg.scan_samples(data, segments, frame),
-    )
+    pixels = frame.width_px * frame.height_px
+    scan_samples = jpeg.scan_samples(data, anatomy.segments, frame)
     # Several scans: every coefficient (2 bytes) is kept until the last, every scan visits all.
     in_parts = scan_samples > frame.samples or frame.marker in jpeg.PROGRESSIVE
     per_byte_s = 150e-9 if frame.marker in jpeg.ARITHMETIC else 45e-9 if in_parts else 15e-9
@@ -157,6 +156,7 @@ def _jpeg_header(data: bytes) -> Header:
         bytes_per_pixel=2.1 * frame.samples if in_parts else 0.0,
         decode_s=len(data) * per_byte_s + pixels * (1e-9 + 0.7e-9 * scan_samples * in_parts),
         scaled=True,
+        anatomy=anatomy,
     )
 
 

@@ -67,6 +67,31 @@ class Frame:
         return sum(self.component_samples)
 
 
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """What one reading of a file found; `profile` is the ICC profile, if there is a whole one."""
+
+    segments: list[Segment]
+    frame: Frame
+    orientation: int
+    profile: bytes | None
+
+
+def read_anatomy(data: bytes) -> Anatomy:
+    """Return the parts of a JPEG file.
+
+    Raises:
+        PhotoError: as `split_segments` and `find_frame`.
+    """
+    segments = split_segments(data)
+    return Anatomy(
+        segments=segments,
+        frame=find_frame(data, segments),
+        orientation=orientation_of(data, segments),
+        profile=profile_of(data, segments),
+    )
+
+
 def split_segments(data: bytes) -> list[Segment]:
     """Return the segments between SOI and the first EOI, both left out.
 

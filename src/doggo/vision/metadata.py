@@ -15,7 +15,7 @@ from doggo.core.errors import PhotoError, Rejection
 from doggo.vision import jpeg, png, webp
 from doggo.vision.decode import RE_ENCODED, full_frame
 from doggo.vision.exif import UPRIGHT, minimal_exif
-from doggo.vision.header import MAX_BYTES, Format, parse_header
+from doggo.vision.header import MAX_BYTES, Format, Header, parse_header
 from doggo.vision.isobmff_metadata import blank_metadata
 from doggo.vision.limits import DEFAULT_SHORT_SIDE_PX, check_limits
 from doggo.vision.refusal import explained
@@ -51,19 +51,23 @@ def strip_metadata(data: bytes) -> tuple[bytes, str]:
     with explained(found.name):
         if found in RE_ENCODED:
             return _as_png(data, found), Format.PNG.value
-        return without_metadata(data, found), found.value
+        return without_metadata(data, header), found.value
 
 
-def without_metadata(data: bytes, found: Format) -> bytes:
-    """Return a file of a known format without metadata; GIF, TIFF and BMP as they are.
+def without_metadata(data: bytes, header: Header) -> bytes:
+    """Return a file without metadata; GIF, TIFF and BMP as they are.
 
     This is what decoders are given, so that they never meet metadata.
+
+    Args:
+        header: what `parse_header` said of the same bytes.
 
     Raises:
         PhotoError, struct.error: if the file's structure is damaged.
     """
-    if found is Format.JPEG:
-        return _strip_jpeg(data)
+    found = header.format
+    if header.anatomy is not None:
+        return _strip_jpeg(data, header.anatomy)
     if found is Format.PNG:
         return _strip_png(data)
     if found is Format.WEBP:
@@ -73,11 +77,10 @@ def without_metadata(data: bytes, found: Format) -> bytes:
     return data
 
 
-def _strip_jpeg(data: bytes) -> bytes:
-    segments = jpeg.split_segments(data)
-    orientation = jpeg.orientation_of(data, segments)
+def _strip_jpeg(data: bytes, anatomy: jpeg.Anatomy) -> bytes:
+    orientation = anatomy.orientation
     parts = [b"\xff\xd8"]
-    kept = [segment for segment in segments if _keeps(data, segment)]
+    kept = [segment for segment in anatomy.segments if _keeps(data, segment)]
     if kept and kept[0].marker == jpeg.APP0:
         parts.append(b"\xff\xe0\0\x10" + kept.pop(0).body(data)[:12] + b"\0\0")  # no thumbnail
     if orientation != UPRIGHT:

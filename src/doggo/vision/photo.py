@@ -72,8 +72,8 @@ def canonical(data: bytes, short_side_px: int = DEFAULT_SHORT_SIDE_PX) -> NDArra
     """
     header = _checked(data, short_side_px)
     with explained(header.format.name):
-        clean = without_metadata(data, header.format)
-        image_HWC = decode_small(clean, header.format, short_side_px)
+        clean = without_metadata(data, header)
+        image_HWC = decode_small(clean, header, short_side_px)
     return owner_step.process(turn_upright(image_HWC, header.orientation))
 
 
@@ -103,8 +103,8 @@ def prepare(data: bytes, short_side_px: int = DEFAULT_SHORT_SIDE_PX) -> Prepared
         clean, extension = strip_metadata(data)
         return Prepared(header, clean, extension, canonical(clean, short_side_px))
     with explained(header.format.name):
-        clean = without_metadata(data, header.format)
-        image_HWC = decode_small(clean, header.format, short_side_px)
+        clean = without_metadata(data, header)
+        image_HWC = decode_small(clean, header, short_side_px)
     image_HWC = owner_step.process(turn_upright(image_HWC, header.orientation))
     return Prepared(header, clean, header.format.value, image_HWC)
 

@@ -17,6 +17,8 @@ from doggo.apps.cli import data, models, operate, predict, train
 from doggo.apps.cli.output import say
 from doggo.core.errors import DoggoError, GateError, UsageError
 
+_INTERRUPTED = 130
+
 
 class _Edge(TyperGroup):
     """Translates our errors into one line and an exit code, for every command below it.
@@ -34,7 +36,7 @@ class _Edge(TyperGroup):
             raise typer.Exit(2 if isinstance(error, UsageError) else 1) from error
         except KeyboardInterrupt as stop:
             say("doggo: stopped; nothing is lost, the same command goes on from here")
-            raise typer.Exit(130) from stop
+            raise typer.Exit(_INTERRUPTED) from stop
         except BrokenPipeError as error:
             # The reader of our output went away (doggo ... | head): not our failure.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -86,7 +88,9 @@ def main() -> None:
     try:
         app()
     except SystemExit as stop:
-        if "torch" in sys.modules and isinstance(stop.code, int):
+        # Python dies of SIGINT instead of exiting with 130 if the interrupt came up through C
+        # code, such as a library being imported, although it was caught.
+        if isinstance(stop.code, int) and ("torch" in sys.modules or stop.code == _INTERRUPTED):
             _leave(stop.code)
         raise
 
