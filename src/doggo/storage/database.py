@@ -6,6 +6,8 @@ Owns the schema and its version. The queries live beside their noun (`photos.py`
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +32,7 @@ from doggo.core.errors import StorageError
 from doggo.storage.buckets import explain_os_error
 
 SCHEMA_VERSION = 1
+_TIMEOUT_S = 30  # that one process waits for another one's transaction
 
 metadata = MetaData()
 
@@ -90,7 +93,7 @@ def open_database(path: Path) -> Engine:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"cannot make {path.parent}: {explain_os_error(error)}") from error
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _TIMEOUT_S})
     event.listen(engine, "connect", _configure)
     try:
         with engine.begin() as connection:
@@ -139,9 +142,27 @@ def _schema_of(connection: Connection) -> int:
     return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
 
 
+def _use_wal(cursor: sqlite3.Cursor) -> None:
+    """Turn the write-ahead log on, which a database keeps from then on.
+
+    Two processes that do it to a new file at once get "database is locked" at once: SQLite does
+    not wait in this one case, whatever the timeout.
+    """
+    deadline_s = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def _configure(connection: object, _: object) -> None:
     cursor = connection.cursor()  # type: ignore[attr-defined]  # the driver's own connection
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _use_wal(cursor)
     cursor.execute("PRAGMA synchronous=FULL")
     # Hashes make every insert touch pages all over the indexes. With SQLite's defaults (2 MB of
     # cache, the log copied back every 4 MB) most of an intake's writing is doing that again.
