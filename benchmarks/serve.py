@@ -82,7 +82,7 @@ def throughput(
             ports[f"LitServe with our insides, {pair.name}"] = stack.enter_context(
                 litserve(python, "ours", bundle, pair)
             )
-            ports[f"doggo {pair.name}"] = stack.enter_context(doggo(pair))[0]
+            ports[f"doggo, {pair.name}"] = stack.enter_context(doggo(pair))[0]
         for port in ports.values():
             load(port, requests, count=300)
         runs: dict[str, list[Load]] = {name: [] for name in ports}
@@ -96,7 +96,7 @@ def throughput(
     checks = [all(one.failed == 0 for loads in runs.values() for one in loads)]
     print(f"every request answered 200: {'yes' if checks[0] else 'NO'}")
     for pair, bar in zip(pairs, (RATIO_F32, RATIO_BF16), strict=False):
-        ours = runs[f"doggo {pair.name}"]
+        ours = runs[f"doggo, {pair.name}"]
         for peer, floor in (
             ("LitServe as documented", bar),
             (f"LitServe with our insides, {pair.name}", RATIO_OURS),
@@ -105,7 +105,7 @@ def throughput(
             ratio = statistics.median(each)
             words = f"{pair.name}: {ratio:.2f} x {peer} ({min(each):.2f} to {max(each):.2f})"
             checks.append(judged(words, ratio >= floor, f"bar {floor:.1f} x"))
-    p99 = median_percentile_ms(runs[f"doggo {pairs[-1].name}"], 99)
+    p99 = median_percentile_ms(runs[f"doggo, {pairs[-1].name}"], 99)
     checks.append(
         judged(f"{pairs[-1].name}: p99 {p99:.1f} ms", p99 < P99_LIMIT_MS, f"bar {P99_LIMIT_MS} ms")
     )

@@ -69,10 +69,12 @@ def test_what_is_inside_is_answered_before_the_end(tmp_path: Path) -> None:
         photo = picture((230, 20, 20))
         head = (
             b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\n"
-            b"Content-Length: %d\r\n\r\n" % len(photo)
+            b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(photo)
         )
         with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
-            connection.sendall(head + photo[:20])
+            connection.sendall(head)
+            assert connection.recv(4096).startswith(b"HTTP/1.1 100")  # the request is inside
+            connection.sendall(photo[:20])
             server.send_signal(signal.SIGTERM)
             threading.Event().wait(0.5)  # the server is closing; this photo is half inside
             connection.sendall(photo[20:])
