@@ -205,6 +205,8 @@ def test_ctrl_c_leaves_one_line_and_the_same_command_goes_on(tmp_path: Path) -> 
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Whoever started the tests in the background may have had SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     while not (home / "photos.db").exists() and process.poll() is None:
         time.sleep(0.02)

@@ -164,6 +164,8 @@ def interrupt(_, done, __):
     if done == 3:
         signal.raise_signal(signal.SIGINT)
 
+# Whoever started the tests in the background may have had SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 before = signal.getsignal(signal.SIGINT)
 try:
     train_probe(
