@@ -19,7 +19,7 @@ from doggo.core.errors import StorageError, UsageError
 from doggo.core.progress import Progress, silent
 from doggo.settings import Settings
 from doggo.storage.archive import Packed, pack, unpack
-from doggo.storage.buckets import explain_os_error, fsync_folder
+from doggo.storage.buckets import explained, fsync_folder
 from doggo.storage.disk import megabytes
 
 _BUCKETS = ("raw", "processed", "new_raw", "new_processed", "bundle")
@@ -92,7 +92,7 @@ def write_backup(
         raise UsageError(f"{file} lies inside the home folder {home}; name a place outside it")
     if file.exists() and not force:
         raise UsageError(f"{file} exists; name another file")
-    with _os_errors(f"back {home} up to {file}"), _appears_when_whole(file) as partial:
+    with explained(f"back {home} up to {file}"), _appears_when_whole(file) as partial:
         contents = pack(home, partial, compressed=compressed, progress=progress)
     elsewhere = tuple(
         f"bucket {settings.bucket_url(name)} (not under {home}: back it up where it is)"
@@ -120,7 +120,7 @@ def restore_backup(
         StorageError: the file is not a whole backup of a known format, or the disk refused.
     """
     home, file = settings.home, file.absolute()
-    with _os_errors(f"restore {file} to {home}"):
+    with explained(f"restore {file} to {home}"):
         occupied = home.exists() and (not home.is_dir() or any(home.iterdir()))
         if occupied and not force:
             raise UsageError(
@@ -171,11 +171,3 @@ def _appears_when_whole(file: Path) -> Iterator[Path]:
         fsync_folder(file.parent)
     finally:
         partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def _os_errors(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"cannot {doing}: {explain_os_error(error)}") from error

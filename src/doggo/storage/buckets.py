@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote, urlparse
 
@@ -229,6 +230,15 @@ class _storage_errors:  # noqa: N801 - reads as a statement: with _storage_error
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
             raise StorageError(f"cannot {self.doing}: {explain_os_error(error)}") from error
+
+
+@contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Turn what the operating system refuses into a StorageError that says `doing`."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"cannot {doing}: {explain_os_error(error)}") from error
 
 
 def explain_os_error(error: OSError) -> str:

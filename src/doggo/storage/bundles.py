@@ -22,9 +22,9 @@ from filelock import FileLock, Timeout
 
 from doggo.core.errors import BundleError, StorageError, UsageError
 from doggo.storage.audit import Action, Audit, Move
-from doggo.storage.buckets import Bucket, explain_os_error, fsync_folder
+from doggo.storage.buckets import Bucket, explain_os_error, explained, fsync_folder
 from doggo.storage.disk import need_disk
-from doggo.storage.json_files import Json, damaged, explained, read_json, to_bytes
+from doggo.storage.json_files import Json, damaged, read_json, to_bytes
 from doggo.vision.bundle import BUNDLE_FILE, CARD_FILE, FILES, bundle_sha256, read_bundle
 
 POINTER = "production"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from doggo.core.errors import StorageError
-from doggo.storage.buckets import explain_os_error
+from doggo.storage.buckets import explained
 
 Json = Mapping[str, object]
 
@@ -38,12 +37,3 @@ def read_json(path: Path) -> Json:
 def damaged(path: Path) -> StorageError:
     """Return the error for a file whose contents cannot be what was written."""
     return StorageError(f"{path} is damaged or was altered; restore it with `doggo restore`")
-
-
-@contextmanager
-def explained(doing: str) -> Iterator[None]:
-    """Turn what the operating system refuses into a StorageError that says `doing`."""
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"cannot {doing}: {explain_os_error(error)}") from error
