@@ -21,6 +21,8 @@ from doggo.serve.batcher import Batcher
 class FirstByte:
     """A small model: a photo's answer is its first byte over 255. Holds still when told to."""
 
+    photos_together = 2
+
     def __init__(self, name: str = "first-byte") -> None:
         self.ref = ModelRef(name=name, version=1, sha256="0" * 64)
         self.may_decode = threading.Event()
@@ -37,7 +39,7 @@ class FirstByte:
         self.decoded += 1
         return np.full((2, 2, 3), data[0], np.uint8)
 
-    def infer(
+    def infer_here(
         self, images_NHWC: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         self.may_run.wait(10)
@@ -64,12 +66,12 @@ def share(prediction: Prediction) -> int:
 
 
 def scenario(
-    play: Callable[[Batcher, FirstByte], Awaitable[None]], queue_size: int = 64
+    play: Callable[[Batcher, FirstByte], Awaitable[None]], queue_size: int = 64, runners: int = 1
 ) -> FirstByte:
     model = FirstByte()
 
     async def run() -> None:
-        batcher = Batcher(lambda: model, queue_size=queue_size, max_batch=8, runners=1)
+        batcher = Batcher(lambda: model, queue_size=queue_size, runners=runners)
         await play(batcher, model)
         model.may_decode.set()
         model.may_run.set()
@@ -89,22 +91,28 @@ def test_everyone_gets_the_answer_for_their_own_photo() -> None:
     scenario(play)
 
 
-def test_what_waits_goes_together_and_nothing_waits_for_more() -> None:
+def test_when_photos_wait_two_go_together_and_nothing_waits_for_more() -> None:
     async def play(batcher: Batcher, model: FirstByte) -> None:
         assert share(await batcher.submit(b"\x20")) == 0x20
-        model.may_run.clear()
-        waiting = [batcher.submit(bytes([40 + i])) for i in range(17)]
-        while model.decoded < len(waiting) + 1:
-            await asyncio.sleep(0.001)
-        model.may_run.set()
+        model.may_decode.clear()
+        waiting = [batcher.submit(bytes([40 + i])) for i in range(18)]
+        model.may_decode.set()
         await asyncio.gather(*waiting)
 
     batches = scenario(play).batches
     assert batches[0] == 1  # alone: it did not wait for company
-    assert sum(batches) == 18
-    # The runner took what was there at its first look; then all 17 were decoded.
-    assert batches[1] == 8 or batches[2] == 8
-    assert len(batches) <= 5
+    assert sum(batches) == 19
+    # The runner may have taken the first of the 18 before the second was there.
+    assert batches[2:-1] == [2] * len(batches[2:-1])
+    assert len(batches) <= 11
+
+
+def test_while_there_is_a_runner_for_each_photo_they_go_alone() -> None:
+    async def play(batcher: Batcher, model: FirstByte) -> None:
+        for _ in range(20):
+            await asyncio.gather(*(batcher.submit(bytes([i + 20])) for i in range(3)))
+
+    assert scenario(play, runners=3).batches == [1] * 60
 
 
 def test_a_full_queue_says_when_to_come_back_and_recovers() -> None:
@@ -171,15 +179,15 @@ def test_a_photo_keeps_the_model_it_began_with() -> None:
         serving = [old]
         batcher = Batcher(lambda: serving[0], queue_size=64)
         old.may_run.clear()
-        first = [batcher.submit(bytes([i + 20])) for i in range(10)]
-        while old.decoded < len(first):
+        first = [batcher.submit(bytes([i + 20])) for i in range(9)]
+        while not old.decoded:
             await asyncio.sleep(0.001)
         serving[0] = new
         second = [batcher.submit(bytes([i + 30])) for i in range(10)]
         old.may_run.set()
         answers = await asyncio.gather(*first, *second)
-        assert [answer.model.name for answer in answers] == ["old"] * 10 + ["new"] * 10
-        assert [share(answer) for answer in answers] == [*range(20, 30), *range(30, 40)]
+        assert [answer.model.name for answer in answers] == ["old"] * 9 + ["new"] * 10
+        assert [share(answer) for answer in answers] == [*range(20, 29), *range(30, 40)]
         await batcher.close()
 
     asyncio.run(run())

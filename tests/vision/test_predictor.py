@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import subprocess
 import sys
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +69,25 @@ def test_a_model_of_two_breeds_answers_with_two(tmp_path: Path) -> None:
 def test_a_dark_picture_is_no_dog_and_a_grey_one_hard_to_tell(predictor: Predictor) -> None:
     assert predictor.predict(picture((20, 5, 5))).verdict is Verdict.NOT_A_DOG
     assert predictor.predict(picture((200, 200, 190))).verdict is Verdict.UNSURE
+
+
+@pytest.mark.parametrize("pair", [REFERENCE, Pair("openvino", "f32")], ids=lambda pair: pair.name)
+def test_a_predictor_is_freed_at_once_without_the_garbage_collector(
+    folder: Path, pair: Pair
+) -> None:
+    # A server freezes its objects at the start: a cycle would keep a swapped-out model for ever.
+    if pair not in runtime.usable_pairs():
+        pytest.skip(f"{pair.name} does not run here")
+    predictor = Predictor.load(folder, pair=pair)
+    predictor.smoke_test()
+    predictor.predict(picture((9, 250, 9)))
+    parts = [weakref.ref(part) for part in (predictor, predictor._session)]
+    gc.disable()
+    try:
+        del predictor
+        assert [part() for part in parts] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_the_same_bytes_give_the_same_answer_whatever_comes_with_them(

@@ -69,6 +69,8 @@ def test_an_answer_does_not_depend_on_the_batch_its_place_or_the_threads(
         assert np.array_equal(session.run(images_NHWC)["logits"], alone)
         assert np.array_equal(session.run(images_NHWC[::-1])["logits"], alone[::-1])
         assert np.array_equal(session.run(images_NHWC[2:5])["logits"], alone[2:5])
+        assert np.array_equal(session.run_here(images_NHWC)["logits"], alone)
+        assert np.array_equal(session.run_here(images_NHWC[1:])["logits"], alone[1:])
 
 
 @pytest.mark.parametrize("pair", usable_pairs(), ids=lambda pair: pair.name)

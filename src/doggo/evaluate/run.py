@@ -36,7 +36,7 @@ FEW_PHOTOS_CAVEAT = (
 )
 
 
-_BATCH = 32
+_BATCH = 128
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ nothing of what the app answers.
 from __future__ import annotations
 
 import errno
+import gc
 import socket
 import sys
 from collections.abc import Callable
@@ -72,10 +73,15 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        # The libraries stay: left to the collector, each full round looks at all of them again
+        # and holds every photo up for 70 ms.
+        gc.collect()
+        gc.freeze()
         self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
+        gc.unfreeze()
         # uvicorn would raise the signal again now; an end that was asked for is no failure.
         self._captured_signals.clear()
 

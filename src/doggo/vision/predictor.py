@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -58,7 +58,7 @@ class Predictor:
 
         Args:
             pair: run on this one; None: the fastest that export allowed and this machine has.
-            threads: photos computed at once; 0: one a core.
+            threads: requests to the network computed at once; 0: one a core.
             expect_sha256: the identity that the production pointer promises.
 
         Raises:
@@ -88,6 +88,11 @@ class Predictor:
         """The runtime and precision in use."""
         return self._session.pair
 
+    @property
+    def photos_together(self) -> int:
+        """How many photos `infer_here` computes best at once."""
+        return self._session.photos_together
+
     def view(self, data: bytes) -> U8:
         """Return what the network sees of a photo: uint8 [size_px, size_px, 3].
 
@@ -100,13 +105,19 @@ class Predictor:
     def infer(self, images_NHWC: U8) -> tuple[F32, F32]:
         """Return calibrated probabilities [N, K] and dog mass [N] of what `view` gives.
 
-        A photo's row does not depend on the other photos.
+        A photo's row does not depend on the other photos. All cores compute.
 
         Raises:
             BundleError: the network's outputs do not fit the labels.
         """
-        outputs = self._session.run(images_NHWC)
-        expected = (len(images_NHWC), len(self.bundle.labels))
+        return self._calibrated(self._session.run(images_NHWC), len(images_NHWC))
+
+    def infer_here(self, images_NHWC: U8) -> tuple[F32, F32]:
+        """Return what `infer` does, computed on the calling thread alone."""
+        return self._calibrated(self._session.run_here(images_NHWC), len(images_NHWC))
+
+    def _calibrated(self, outputs: Mapping[str, F32], photos: int) -> tuple[F32, F32]:
+        expected = (photos, len(self.bundle.labels))
         logits_NK, dog_mass_N = outputs.get("logits"), outputs.get("dog_mass")
         if logits_NK is None or dog_mass_N is None or logits_NK.shape != expected:
             shapes = {name: value.shape for name, value in outputs.items()}
@@ -150,7 +161,7 @@ class Predictor:
             PhotoError: the bytes are no usable picture.
         """
         started_at = time.perf_counter()
-        probabilities_NK, dog_mass_N = self.infer(self.view(data)[None])
+        probabilities_NK, dog_mass_N = self.infer_here(self.view(data)[None])
         return self.answer(probabilities_NK[0], float(dog_mass_N[0]), started_at=started_at)
 
     def predict_many(
@@ -158,13 +169,15 @@ class Predictor:
     ) -> list[Prediction | PhotoError]:
         """Return an answer, or the reason why there is none, for each photo in order.
 
-        Every thread takes a photo all the way, so decoding and the network overlap.
+        Every thread takes its photos all the way, so decoding and the network overlap.
         """
+        size = self.photos_together
+        parts = [datas[start : start + size] for start in range(0, len(datas), size)]
         answers: list[Prediction | PhotoError] = []
         pool = ThreadPoolExecutor(self._session.threads, "predict")
         try:
-            for answer in pool.map(self._try, datas):
-                answers.append(answer)
+            for part in pool.map(self._answers, parts):
+                answers += part
                 progress("predict", len(answers), len(datas))
         finally:
             pool.shutdown(cancel_futures=True)
@@ -185,11 +198,23 @@ class Predictor:
                 f"{dog_mass_N.tolist()}, probabilities sum to {sums_N.tolist()}; export it again"
             )
 
-    def _try(self, data: bytes) -> Prediction | PhotoError:
-        try:
-            return self.predict(data)
-        except PhotoError as error:
-            return error
+    def _answers(self, datas: Sequence[bytes]) -> list[Prediction | PhotoError]:
+        """Return what the network says of the photos among these, on the calling thread."""
+        started_at = time.perf_counter()
+        views: list[U8 | PhotoError] = []
+        for data in datas:
+            try:
+                views.append(self.view(data))
+            except PhotoError as error:
+                views.append(error)
+        images = [view for view in views if not isinstance(view, PhotoError)]
+        rows = zip(*self.infer_here(np.stack(images)), strict=True) if images else iter(())
+        return [
+            view
+            if isinstance(view, PhotoError)
+            else self.answer(*next(rows), started_at=started_at)
+            for view in views
+        ]
 
 
 def _drawn(size_px: int) -> U8:

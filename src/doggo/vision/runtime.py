@@ -3,12 +3,16 @@
 Owns which pairs of runtime and precision this machine can run, how a network is run, and the
 pure rule that picks a pair. Knows nothing of breeds or bundles.
 
-Every photo goes through the network alone, on one thread; a batch is as many photos at once
-as there are threads. So an answer cannot depend on the other photos of a batch, on its size
-or on the number of cores; and it costs the least. EfficientNet-Lite0, processor milliseconds a
-photo on two busy cores (November 2026): onnxruntime-f32 10.5 this way, 19 with two threads a
-photo, 25 in batches of 8; OpenVINO f32 11.4 against 14.1 in batches of 8, bf16 7.2 against 7.6.
-Batches and threads gave bitwise the same answers there, but no runtime promises it.
+A request is computed by one thread, and as many requests at once as there are threads. In f32
+a request is one photo: an answer cannot depend on the others, and it costs the least.
+EfficientNet-Lite0, processor milliseconds a photo on two busy cores (November 2026):
+onnxruntime-f32 10.5 this way, 19 with two threads a photo, 25 in batches of 8.
+
+In half precision a request is two photos where more wait than there are threads. The weights
+(9 MB) do not fit into a core's cache, so each request reads them anew; two photos share that,
+and four no longer have room for what lies between the layers. Medians of 30 rounds: 8.0 ms of
+processor time alone, 6.9 in twos, 7.0 in fours, 7.7 in eights; in f32 twos gain nothing. The
+answers are bitwise the same (a test compares them on each machine), whatever the other photo is.
 
 Legend: N photos, H W C a picture.
 """
@@ -18,6 +22,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import queue
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -41,7 +46,8 @@ LARGEST_LOSS = 0.01
 _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86, Arm
 
 Outputs = tuple[F32, ...]
-RunOne = Callable[["U8 | F32"], Outputs]
+Compute = Callable[["U8 | F32"], Outputs]
+"""One request on the calling thread: at most `_photos_together` photos in."""
 
 
 @dataclass(frozen=True, order=True)
@@ -134,38 +140,62 @@ def runtime_version(pair: Pair) -> str:
 
 
 class Session:
-    """A network that answers; safe to call from several threads at once."""
+    """A network that answers; safe to call from several threads at once.
 
-    def __init__(self, run_one: RunOne, names: tuple[str, ...], pair: Pair, threads: int) -> None:
+    Attributes:
+        names: of the outputs.
+        threads: requests that are computed at once.
+        photos_together: photos that a request may hold.
+    """
+
+    def __init__(self, compute: Compute, names: tuple[str, ...], pair: Pair, threads: int) -> None:
         self.pair = pair
         self.names = names
         self.threads = threads
-        self._run_one = run_one
+        self.photos_together = _photos_together(pair)
+        self._compute = compute
         self._pool = ThreadPoolExecutor(threads, "network") if threads > 1 else None
 
     def run(self, inputs: U8 | F32) -> dict[str, F32]:
-        """Return each output by name, float32 with N first; N may be 0.
+        """Return each output by name, float32 with N first; N may be 0. Uses all threads.
 
         Args:
             inputs: N of what the network takes, such as uint8 pictures [N, H, W, 3].
         """
-        parts = [inputs[index : index + 1] for index in range(len(inputs))]
+        size = self.photos_together if len(inputs) > self.threads else 1
+        parts = _parts(inputs, size)
         if len(parts) > 1 and self._pool is not None:
-            answers = list(self._pool.map(self._run_one, parts))
-        else:
-            answers = [self._run_one(part) for part in parts or [_blank(inputs)]]
+            return self._joined(inputs, list(self._pool.map(self._compute, parts)))
+        return self._joined(inputs, [self._compute(part) for part in parts])
+
+    def run_here(self, inputs: U8 | F32) -> dict[str, F32]:
+        """Return what `run` does, computed on the calling thread alone."""
+        parts = _parts(inputs, self.photos_together)
+        return self._joined(inputs, [self._compute(part) for part in parts])
+
+    def _joined(self, inputs: U8 | F32, answers: Sequence[Outputs]) -> dict[str, F32]:
         columns = zip(*answers, strict=True)
-        outputs = {
-            name: np.concatenate(column) for name, column in zip(self.names, columns, strict=True)
+        return {
+            name: np.concatenate(column)[: len(inputs)]
+            for name, column in zip(self.names, columns, strict=True)
         }
-        return outputs if parts else {name: value[:0] for name, value in outputs.items()}
+
+
+def _parts(inputs: U8 | F32, size: int) -> list[U8 | F32]:
+    # An empty batch still has outputs of a known shape: ask the network.
+    whole = inputs if len(inputs) else np.zeros((1, *inputs.shape[1:]), inputs.dtype)
+    return [whole[start : start + size] for start in range(0, len(whole), size)]
+
+
+def _photos_together(pair: Pair) -> int:
+    return 2 if pair.precision == "bf16" else 1
 
 
 def open_session(onnx_path: Path, pair: Pair, threads: int = 0) -> Session:
     """Load a network of one input, whose first axis counts the photos.
 
     Args:
-        threads: photos computed at once; 0: one a core that this process may use.
+        threads: requests computed at once; 0: one a core that this process may use.
 
     Raises:
         UsageError: this machine cannot run the pair.
@@ -177,7 +207,7 @@ def open_session(onnx_path: Path, pair: Pair, threads: int = 0) -> Session:
     threads = threads or available_cores()
     opener = _open_openvino if pair.runtime == "openvino" else _open_onnxruntime
     try:
-        run_one, names = opener(onnx_path, pair, threads)
+        compute, names = opener(onnx_path, pair, threads)
     except (RuntimeError, ValueError, OSError) as error:
         raise _unloadable(onnx_path, pair, error) from error
     except Exception as error:
@@ -185,7 +215,7 @@ def open_session(onnx_path: Path, pair: Pair, threads: int = 0) -> Session:
         if type(error).__module__.startswith("onnxruntime"):
             raise _unloadable(onnx_path, pair, error) from error
         raise
-    return Session(run_one, names, pair, threads)
+    return Session(compute, names, pair, threads)
 
 
 def available_cores() -> int:
@@ -203,24 +233,18 @@ def _unloadable(onnx_path: Path, pair: Pair, error: Exception) -> BundleError:
     )
 
 
-def _blank(inputs: U8 | F32) -> U8 | F32:
-    # An empty batch still has outputs of a known shape: ask the network.
-    return np.zeros((1, *inputs.shape[1:]), inputs.dtype)
-
-
-def _open_onnxruntime(onnx_path: Path, pair: Pair, threads: int) -> tuple[RunOne, tuple[str, ...]]:
+def _open_onnxruntime(onnx_path: Path, pair: Pair, threads: int) -> tuple[Compute, tuple[str, ...]]:
     session = _onnxruntime_session(onnx_path, batch_axis="N")
     axis = session.get_inputs()[0].shape[0]
     if isinstance(axis, str):
         session = _onnxruntime_session(onnx_path, batch_axis=axis)
     names = tuple(str(output.name) for output in session.get_outputs())
-
     input_name = session.get_inputs()[0].name
 
-    def run_one(input_1: U8 | F32) -> Outputs:
+    def compute(input_1: U8 | F32) -> Outputs:
         return tuple(session.run(None, {input_name: input_1}))
 
-    return run_one, names
+    return compute, names
 
 
 def _onnxruntime_session(onnx_path: Path, batch_axis: str) -> InferenceSession:
@@ -238,37 +262,57 @@ def _onnxruntime_session(onnx_path: Path, batch_axis: str) -> InferenceSession:
     )
 
 
-def _open_openvino(onnx_path: Path, pair: Pair, threads: int) -> tuple[RunOne, tuple[str, ...]]:
+def _open_openvino(onnx_path: Path, pair: Pair, threads: int) -> tuple[Compute, tuple[str, ...]]:
     import openvino
 
-    core = openvino.Core()
-    network = core.read_model(os.fspath(onnx_path))
-    shape = network.input(0).partial_shape
-    shape[0] = 1
-    network.reshape({0: shape})
-    compiled = core.compile_model(network, "CPU", _openvino_options(pair, threads))
-    names = tuple(output.get_any_name() for output in compiled.outputs)
     # The first call fills a table under a C++ lock and imports numpy meanwhile: two threads
     # doing that at once wait for each other for ever (seen in OpenVINO 2026.4). Do it alone.
     openvino.Type.u8.to_dtype()
-    # A request holds one photo's activations and is not thread-safe: they are passed around.
-    # One more than threads, so that the next photo waits in the runtime and not in Python.
-    requests: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
-    for _ in range(threads + 1):
-        requests.put(compiled.create_infer_request())
+    alone = _OpenVinoNetwork(onnx_path, pair, threads, photos=1)
+    making = threading.Lock()
+    networks = {1: alone}
 
-    def run_one(input_1: U8 | F32) -> Outputs:
-        request = requests.get()
+    def compute(input_n: U8 | F32) -> Outputs:
+        photos = len(input_n)
+        if photos not in networks:
+            # Made when it is first needed: 0.4 s and 60 MB that one photo does not want.
+            with making:
+                if photos not in networks:
+                    networks[photos] = _OpenVinoNetwork(onnx_path, pair, threads, photos=photos)
+        return networks[photos](input_n)
+
+    return compute, alone.names
+
+
+class _OpenVinoNetwork:
+    """A network compiled for a fixed number of photos a request; thread-safe."""
+
+    def __init__(self, onnx_path: Path, pair: Pair, threads: int, *, photos: int) -> None:
+        import openvino
+
+        core = openvino.Core()
+        network = core.read_model(os.fspath(onnx_path))
+        shape = network.input(0).partial_shape
+        shape[0] = photos
+        network.reshape({0: shape})
+        compiled = core.compile_model(network, "CPU", _openvino_options(pair, threads))
+        self.names = tuple(str(output.get_any_name()) for output in compiled.outputs)
+        # A request holds its photos' activations and is not thread-safe: they are passed around.
+        # One more than threads, so that the next photo waits in the runtime and not in Python.
+        self._requests: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
+        for _ in range(threads + 1):
+            self._requests.put(compiled.create_infer_request())
+
+    def __call__(self, inputs: U8 | F32) -> Outputs:
+        request = self._requests.get()
         try:
-            request.infer([input_1], share_inputs=True)
+            request.infer([inputs], share_inputs=True)
             return tuple(
                 np.array(request.get_output_tensor(index).data, np.float32)
-                for index in range(len(names))
+                for index in range(len(self.names))
             )
         finally:
-            requests.put(request)
-
-    return run_one, names
+            self._requests.put(request)
 
 
 def _openvino_options(pair: Pair, threads: int) -> Mapping[str, object]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Bundle = Annotated[
     Path | None, typer.Option("--bundle", help="A bundle folder instead of production.")
 ]
-_BATCH = 64
+_BATCH = 16  # of up to 20 MiB each
 
 
 def add_to(app: typer.Typer) -> None:
