@@ -75,6 +75,8 @@ class Remote:
         self._root = f"{parsed.netloc}{parsed.path.rstrip('/')}"
         self._fs = _gcs(google_key) if self._google else _s3()
         self._checks = {"consistency": "md5"} if self._google else {}
+        # One request an object: many objects are under way, and each part would ask its size.
+        self._reads = {"concurrency": 1} if self._google else {}
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Return the bytes of every object whose key starts with `prefix`, sorted by key.
@@ -163,7 +165,7 @@ class Remote:
             self._all(one, dict.fromkeys(files, 0), progress, stage)
 
     async def _get(self, key: str, file: Path) -> None:
-        await self._fs._get_file(self._path(key), str(file))
+        await self._fs._get_file(self._path(key), str(file), **self._reads)
         if not self._google or file.stat().st_size < _CHECKED_BYTES:
             return
         # gcsfs's own check of reads fails where the store sends its hashes as two headers.
