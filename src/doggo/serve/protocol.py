@@ -1,14 +1,18 @@
-"""HTTP connections that may not dawdle.
+"""HTTP connections that may not dawdle, and get their problems told like all others.
 
-Owns one limit that uvicorn lacks: the head of a request (its line and headers) must be complete
-within a few seconds, or the connection is closed. Bodies have their own limit in `upload.py`.
+Owns what uvicorn lacks: the head of a request (its line and headers) must be complete within a
+few seconds, or the connection is closed; what is no HTTP is told so as a problem document.
+Bodies have their own limit in `upload.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from doggo.serve.problems import MEDIA_TYPE, ProblemError
 
 HEAD_TIMEOUT_S = 10.0
 MAX_HEAD_BYTES = 64 * 1024
@@ -36,6 +40,16 @@ class PatientProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_arrived()
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        problem = ProblemError("bad-request", "this is not HTTP/1.1 as it should be")
+        body = json.dumps(problem.document()).encode()
+        head = (
+            f"HTTP/1.1 400 Bad Request\r\nContent-Type: {MEDIA_TYPE}\r\n"
+            f"Content-Length: {len(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_arrived()

@@ -1,4 +1,4 @@
-"""A request's body becomes the bytes of one photo, within limits.
+"""A request's body becomes the bytes of one photo, or is held whole, within limits.
 
 Owns size, time and form parsing. Knows nothing of pictures: what the bytes are is judged by
 their content, later. The body is parsed as it streams in, so nothing beyond the limit is kept,
@@ -8,7 +8,8 @@ whatever `Content-Length` claims.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from doggo.vision.photo import MAX_BYTES
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _FORM_OVERHEAD_BYTES = 64 * 1024  # boundaries, part headers, small other fields
+_JSON_OVERHEAD_BYTES = 64 * 1024  # what is around the photos
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +45,11 @@ class UploadLimits:
     total_s: float = 120.0
     in_flight_bytes: int = 256 * 2**20
     discard_bytes: int = 64 * 2**20
+
+    @property
+    def request_bytes(self) -> int:
+        """Most bytes of a body of several photos: of one at its limit, in base64."""
+        return -(-self.photo_bytes // 3) * 4 + _JSON_OVERHEAD_BYTES
 
 
 class Uploads:
@@ -66,14 +73,47 @@ class Uploads:
         """
         collector = _collector(headers.get("content-type", ""), self.limits.photo_bytes)
         most = self.limits.photo_bytes + collector.overhead_bytes
+        refusal = too_large("a photo", self.limits.photo_bytes)
+        await self._fill(collector, most, refusal, headers, receive)
+        return collector.photo()
+
+    @asynccontextmanager
+    async def hold(self, headers: Mapping[str, str], receive: Receive) -> AsyncIterator[bytes]:
+        """Give a whole body, of `limits.request_bytes` at most, whatever its type.
+
+        It counts as arriving until the block ends, so that what is made of it is bounded too.
+
+        Raises:
+            ProblemError: 408 too slow, 413 too big.
+            BusyError: too many bytes are arriving at once.
+            ClientDisconnect: the client went away.
+        """
+        body, most = _Body(), self.limits.request_bytes
+        await self._fill(body, most, too_large("a request", most), headers, receive)
+        data = body.photo()
+        self._in_flight_bytes += len(data)
+        try:
+            yield data
+        finally:
+            self._in_flight_bytes -= len(data)
+
+    async def _fill(
+        self,
+        collector: _Body | _Form,
+        most: int,
+        refusal: ProblemError,
+        headers: Mapping[str, str],
+        receive: Receive,
+    ) -> None:
+        """Feed the body to `collector`, or raise `refusal` once it is over `most` bytes."""
         if headers.get("expect", "").lower() == "100-continue" and _claimed(headers) > most:
             # The client asks before it sends: refuse while the wire is still quiet.
-            raise too_large(self.limits.photo_bytes)
+            raise refusal
         if await self._collect(collector, most, receive):
-            return collector.photo()
+            return
         collector.forget()
         await self._discard(receive)
-        raise too_large(self.limits.photo_bytes)
+        raise refusal
 
     async def _collect(self, collector: _Body | _Form, most: int, receive: Receive) -> bool:
         """Feed the whole body to `collector`; returns False as soon as it is too much."""
@@ -120,11 +160,11 @@ class Uploads:
             return
 
 
-def too_large(photo_bytes: int) -> ProblemError:
-    """Return the refusal of a photo over the limit; the connection is closed with it."""
+def too_large(what: str, most_bytes: int) -> ProblemError:
+    """Return the refusal of something over the limit; the connection is closed with it."""
     return ProblemError(
         "too-large",
-        f"a photo may have {photo_bytes / 2**20:g} MiB at most",
+        f"{what} may have {most_bytes / 2**20:.3g} MiB at most",
         headers={"Connection": "close"},
         extra={"reason": "too_many_bytes"},
     )
