@@ -17,12 +17,12 @@ from pydantic_core import from_json
 
 from doggo.serve.inference.answer import OUTPUTS, Wanted
 from doggo.serve.inference.literals import Skeleton, set_aside
-from doggo.serve.inference.schemas import InferenceBody, PhotoInput
+from doggo.serve.inference.schemas import MOST_ID, InferenceBody, PhotoInput, WantedOutput
 from doggo.serve.problems import ProblemError
 
-MOST_ID_BYTES = 1024
 _CHUNK = 2**20  # base64 characters decoded without giving other threads a turn: a multiple of 4
 _LENGTH_BYTES = 4
+_MOST_BYTES_A_CHARACTER = 12  # two \\u escapes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,24 +50,16 @@ def parse(body: bytes, json_bytes: int | None, *, most_photos: int) -> Inference
     Raises:
         ProblemError: the body is no request for this model, or has more than `most_photos`.
     """
-    if json_bytes is None:
-        json_bytes = len(body)
-    elif json_bytes > len(body):
+    if json_bytes == 0:
+        return InferenceRequest(photos=(body,), id=None, outputs=_wanted(None, binary=False))
+    text = body[:json_bytes]
+    if json_bytes is not None and len(text) < json_bytes:
         _refuse("Inference-Header-Content-Length is more than the body has")
-    elif json_bytes == 0:
-        return InferenceRequest(photos=(body,), id=None, outputs=_all(binary=False))
-    skeleton = set_aside(body[:json_bytes])
+    skeleton = set_aside(text)
     asked = _validated(skeleton.text)
-    photo = asked.inputs[0]
-    count = _count(photo.shape, most_photos)
-    binary = memoryview(body)[json_bytes:]
-    if len(binary) != (photo.binary_data_size or 0):
-        _refuse(f"binary_data_size: {len(binary)} bytes follow the JSON")
-    if photo.binary_data_size is None:
-        photos = list(_from_json(photo, count, skeleton))
-    else:
-        photos = list(_from_binary(binary, count))
-    return InferenceRequest(photos=photos, id=_id(asked.id, skeleton), outputs=_wanted(asked))
+    photos = _photos(asked.inputs[0], skeleton, memoryview(body)[len(text) :], most_photos)
+    outputs = _wanted(asked.outputs, binary=asked.binary)
+    return InferenceRequest(photos=list(photos), id=_id(asked.id, skeleton), outputs=outputs)
 
 
 def _validated(text: bytes) -> InferenceBody:
@@ -76,45 +68,55 @@ def _validated(text: bytes) -> InferenceBody:
     except ValidationError as error:
         # What the client wrote is not repeated: it may be anything.
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the body"
+        parts = [str(part) for part in first["loc"] if "[" not in str(part)]
+        place = ".".join(parts) or "the body"
         _refuse(f"{place}: {first['msg']}")
 
 
 def _id(value: str | None, skeleton: Skeleton) -> str | None:
     if value is None or (literal := skeleton.literal(value)) is None:
         return value
-    if len(literal) > MOST_ID_BYTES:
-        _refuse(f"id: {MOST_ID_BYTES} bytes at most")
+    found = _text(literal)
+    if found is None or len(found) > MOST_ID:
+        _refuse(f"id: a string of {MOST_ID} characters at most")
+    return found
+
+
+def _text(literal: bytes) -> str | None:
+    if len(literal) > MOST_ID * _MOST_BYTES_A_CHARACTER:
+        return None
     try:
         return str(from_json(b'"%b"' % literal))
     except ValueError:
-        _refuse("id: not a string of JSON")
+        return None
 
 
-def _wanted(asked: InferenceBody) -> list[Wanted]:
-    if asked.outputs is None:
-        return _all(binary=asked.binary)
-    if len({output.name for output in asked.outputs}) < len(asked.outputs):
-        _refuse("outputs: each may be named once")
+def _wanted(asked: Sequence[WantedOutput] | None, *, binary: bool) -> list[Wanted]:
+    named = {output.name: output.binary for output in asked or ()}
     return [
-        Wanted(name=output.name, binary=asked.binary if output.binary is None else output.binary)
-        for output in asked.outputs
+        Wanted(name=name, binary=binary if own is None else own)
+        for name, own in (named or dict.fromkeys(OUTPUTS)).items()
     ]
 
 
-def _all(*, binary: bool) -> list[Wanted]:
-    return [Wanted(name=name, binary=binary) for name in OUTPUTS]
-
-
-def _count(shape: Sequence[int], most_photos: int) -> int:
-    if shape[0] < 1 or shape[1:] not in ([], [1]):
+def _photos(
+    photo: PhotoInput, skeleton: Skeleton, binary: memoryview, most_photos: int
+) -> Iterator[bytes]:
+    count = photo.shape[0]
+    if count < 1 or photo.shape[1:] not in ([], [1]):
         _refuse("inputs.0.shape: [N] or [N, 1], with one photo at least")
-    if shape[0] > most_photos:
+    if count > most_photos:
         raise ProblemError("too-large", f"a request may have {most_photos} photos at most")
-    return shape[0]
+    if len(binary) != (photo.binary_data_size or 0):
+        _refuse(f"binary_data_size: {len(binary)} bytes follow the JSON")
+    if photo.binary_data_size is None:
+        return _from_json(photo, skeleton)
+    if photo.data is not None:
+        _refuse("inputs.0: either data or binary_data_size")
+    return _from_binary(binary, count)
 
 
-def _from_json(photo: PhotoInput, count: int, skeleton: Skeleton) -> Iterator[bytes]:
+def _from_json(photo: PhotoInput, skeleton: Skeleton) -> Iterator[bytes]:
     elements = []
     for row in photo.data or ():
         if isinstance(row, str):
@@ -123,8 +125,8 @@ def _from_json(photo: PhotoInput, count: int, skeleton: Skeleton) -> Iterator[by
             elements += row
         else:
             _refuse("inputs.0.data: nested otherwise than the shape says")
-    if len(elements) != count:
-        _refuse(f"inputs.0.data: has {len(elements)} elements, the shape says {count}")
+    if len(elements) != photo.shape[0]:
+        _refuse(f"inputs.0.data: has {len(elements)} elements, the shape says {photo.shape[0]}")
     for element in elements:
         literal = skeleton.literal(element)
         # Some writers of JSON escape slashes.

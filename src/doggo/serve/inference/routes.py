@@ -18,7 +18,7 @@ from doggo.serve.answering import Answering
 from doggo.serve.describe import replies
 from doggo.serve.inference.answer import OUTPUTS, answer
 from doggo.serve.inference.request import InferenceRequest, parse
-from doggo.serve.inference.samples import INFER, PATH_PARAMETERS
+from doggo.serve.inference.samples import BINARY_ANSWER, INFER, PATH_PARAMETERS
 from doggo.serve.inference.schemas import (
     InferenceAnswer,
     InferenceError,
@@ -40,6 +40,17 @@ ANY_MODEL = "doggo"
 _JSON_LENGTH = "inference-header-content-length"
 _BODIES = ("application/json", "application/octet-stream", "application/x-www-form-urlencoded", "")
 _ON_LOOP_BYTES = 256 * 1024  # a body of this size is parsed in less than a millisecond
+
+_REFUSALS = (
+    "bad-photo",
+    "bad-request",
+    "not-found",
+    "too-slow",
+    "too-large",
+    "wrong-type",
+    "busy",
+    "no-model",
+)
 
 _errors = partial(replies, "application/json", InferenceError)
 
@@ -143,12 +154,9 @@ def _add_infer(router: APIRouter, path: str, models: Models, inference: Inferenc
         f"{path}/infer",
         summary="Name the breeds in photos",
         response_model=InferenceAnswer,
-        responses=_errors(
-            "bad-photo", "bad-request", "not-found", "too-slow", "too-large", "wrong-type", "busy",
-            "no-model",
-        ),
+        responses={**BINARY_ANSWER, **_errors(*_REFUSALS)},
         openapi_extra={**INFER, **_parameters(path)},
-    )  # fmt: skip
+    )
     async def infer(request: Request) -> Response:
         """One input, `photo`: BYTES of the shape [N] or [N, 1], each element a photo as
         `/v1/predict` takes it, in base64. With the header `Inference-Header-Content-Length` the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from doggo.serve.describe import schema_of
+from doggo.serve.describe import Responses, schema_of
 from doggo.serve.inference.schemas import InferenceBody
 
 _INFER_URL = "http://127.0.0.1:8000/v2/models/doggo/infer"
@@ -25,6 +25,19 @@ PATH_PARAMETERS: tuple[dict[str, object], ...] = (
         "example": "1",
     },
 )
+
+BINARY_ANSWER: Responses = {
+    200: {
+        "description": "The outputs; those wanted in binary follow the JSON.",
+        "headers": {
+            "Inference-Header-Content-Length": {
+                "description": "Bytes of the JSON, if binary data follow it.",
+                "schema": {"type": "integer", "minimum": 1},
+            }
+        },
+        "content": {"application/octet-stream": {"schema": {"type": "string"}}},
+    }
+}
 
 INFER: dict[str, object] = {
     "requestBody": {

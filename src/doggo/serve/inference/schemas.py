@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from doggo.serve.inference.answer import Name
 
+MOST_ID = 1024
 Parameters = dict[str, object]
 Base64 = Annotated[str, Field(json_schema_extra={"format": "byte"})]
 Dimension = Annotated[int, Field(ge=0, lt=2**64)]
@@ -82,10 +83,10 @@ class RequestParameters(_Asked):
 class InferenceBody(_Asked):
     """What is sent to `infer`."""
 
-    id: str | None = Field(None, description="Comes back with the answer; 1 KiB at most.")
+    id: str | None = Field(None, max_length=MOST_ID, description="Comes back with the answer.")
     inputs: list[PhotoInput] = Field(min_length=1, max_length=1)
     outputs: list[WantedOutput] | None = Field(
-        None, description="Which outputs, each once; all if it is missing."
+        None, description="Which outputs, told once each; all if there are none."
     )
     parameters: RequestParameters | None = None
 
