@@ -37,8 +37,8 @@ PHOTO = {"name": "photo", "datatype": "BYTES", "shape": [1]}
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each turn")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each turn")
     options = parser.parse_args()
     photos = some_photos(200)
     pair = BF16 if BF16 in usable_pairs() else F32

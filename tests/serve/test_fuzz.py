@@ -47,9 +47,13 @@ def fuzz(folder: Path, *options: str) -> tuple[str, int]:
         )
         assert server.client.get("/readyz").status_code == 200
         assert server.metric("doggo_waiting_photos") == 0
+        for path in ("/v1/predict", "/v2/models/{name}/infer"):
+            answered = f'doggo_requests_total{{route="{path}",status="200"}}'
+            assert server.metric(answered) >= 3, "it must find its way to the photos"
     assert done.returncode == 0, done.stdout + done.stderr
     count = re.search(r"(\d+) generated", done.stdout)
     assert count is not None, done.stdout
+    print(count[0])
     return done.stdout, int(count[1])
 
 
