@@ -39,7 +39,7 @@ ANY_MODEL = "doggo"
 
 _JSON_LENGTH = "inference-header-content-length"
 _BODIES = ("application/json", "application/octet-stream", "application/x-www-form-urlencoded", "")
-_ON_LOOP_BYTES = 256 * 1024  # a body of this size is parsed in less than a millisecond
+_ON_LOOP_BYTES = 256 * 1024  # a body of this size is parsed in a millisecond
 
 _REFUSALS = (
     "bad-photo",
@@ -64,10 +64,11 @@ def inference_router(
         most_photos: of one request; as many as the queue has places.
     """
     router = APIRouter(tags=["open inference protocol"])
+    inference = Inference(uploads, answering, most_photos)
     _add_server(router, models)
     for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         _add_model(router, path, models)
-        _add_infer(router, path, models, Inference(uploads, answering, most_photos))
+        _add_infer(router, path, models, inference)
     return router
 
 
@@ -78,6 +79,8 @@ class Inference:
         self._uploads = uploads
         self._answering = answering
         self._most_photos = most_photos
+        # Each needs three times its size, and all would wait for the interpreter's lock.
+        self._one_large = asyncio.Semaphore(1)
 
     async def read(self, request: Request) -> InferenceRequest:
         """Return what the body asks.
@@ -88,7 +91,10 @@ class Inference:
         json_bytes = _json_bytes(request.headers)
         async with self._uploads.hold(request.headers, request.receive) as body:
             work = partial(parse, body, json_bytes, most_photos=self._most_photos)
-            return work() if len(body) <= _ON_LOOP_BYTES else await asyncio.to_thread(work)
+            if len(body) <= _ON_LOOP_BYTES:
+                return work()
+            async with self._one_large:
+                return await asyncio.to_thread(work)
 
     async def reply(self, asked: InferenceRequest, model: Predictor, request: Request) -> Response:
         """Return the answer that `model` gives."""
