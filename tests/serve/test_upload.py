@@ -193,6 +193,16 @@ def test_all_that_arrives_at_once_has_a_limit_and_gives_its_share_back() -> None
     asyncio.run(scenario())
 
 
+def test_a_body_that_is_too_large_with_its_last_piece_is_refused_at_once() -> None:
+    async def ends() -> MutableMapping[str, Any]:
+        return next(messages)
+
+    messages = iter([{"type": "http.request", "body": b"x" * 1001, "more_body": False}])
+    with pytest.raises(ProblemError) as caught:
+        asyncio.run(Uploads(SMALL).read(Headers({}), ends))
+    assert caught.value.kind.status == 413
+
+
 class TestHolding:
     """Bodies that are kept whole while something is made of them."""
 
