@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -102,6 +104,32 @@ def test_the_first_bad_photo_is_the_one_that_is_named() -> None:
             await answering.answer([b"bad"], stays)
         assert b'doggo_rejected_photos_total{reason="broken"} 21.0' in metrics.text()
         assert batcher.depth == 0
+
+    scenario(play)
+
+
+def test_a_bad_photo_leaves_nothing_for_the_collector() -> None:
+    async def play(answering: Answering, _b: Batcher, _m: Echo, _x: Metrics) -> None:
+        for photos in ([b"bad"], [b"a", b"bad", b"bad"]):
+            with contextlib.suppress(PhotoError):
+                await answering.answer(photos, stays)
+
+    gc.collect()
+    gc.disable()
+    try:
+        scenario(play)
+        assert [one for one in gc.get_objects() if isinstance(one, PhotoError)] == []
+    finally:
+        gc.enable()
+
+
+def test_what_was_not_told_is_not_counted() -> None:
+    async def play(answering: Answering, _b: Batcher, _m: Echo, metrics: Metrics) -> None:
+        with pytest.raises(PhotoError):
+            await answering.answer([b"a", b"bad"], stays)
+        assert b"doggo_prediction_seconds_count 0.0" in metrics.text()
+        await answering.answer([b"a", b"b"], stays)
+        assert b"doggo_prediction_seconds_count 2.0" in metrics.text()
 
     scenario(play)
 

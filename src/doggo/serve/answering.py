@@ -51,11 +51,12 @@ class Answering:
         for place, outcome in enumerate(await _unless_gone(answers, receive), start=1):
             if isinstance(outcome, PhotoError):
                 self._metrics.rejections.labels(outcome.rejection.value).inc()
-                raise outcome if len(photos) == 1 else _of_many(outcome, place, len(photos))
+                raise _named(outcome, place, len(photos))
             if isinstance(outcome, BaseException):
                 raise outcome
-            self._count(outcome)
             predictions.append(outcome)
+        for prediction in predictions:
+            self._count(prediction)
         return predictions
 
     def _count(self, prediction: Prediction) -> None:
@@ -84,5 +85,9 @@ async def _unless_gone(
         gone.cancel()
 
 
-def _of_many(error: PhotoError, place: int, photos: int) -> PhotoError:
-    return PhotoError(error.rejection, f"photo {place} of {photos}: {error}")
+def _named(error: PhotoError, place: int, photos: int) -> PhotoError:
+    # Always another one: raised from here, the error itself would hold the frame that holds it,
+    # and the photo with it, until the collector comes by.
+    return PhotoError(
+        error.rejection, str(error) if photos == 1 else f"photo {place} of {photos}: {error}"
+    )

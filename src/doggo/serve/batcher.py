@@ -26,7 +26,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from doggo.core.errors import BusyError, NoModelError
+from doggo.core.errors import BusyError, NoModelError, PhotoError
 from doggo.core.records import Prediction
 from doggo.vision.runtime import available_cores
 
@@ -195,6 +195,10 @@ class Batcher:
             return None
         try:
             return job.model.view(job.data)
+        except PhotoError as error:
+            # Its frames hold the photo and this job, which holds the error: 20 MiB in a circle.
+            self._deliver([(job, error.with_traceback(None))])
+            return None
         except Exception as error:  # noqa: BLE001 - goes to the caller, whatever it is
             self._deliver([(job, error)])
             return None

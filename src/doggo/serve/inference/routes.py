@@ -187,13 +187,11 @@ def _named(models: Models, request: Request) -> Predictor:
     serving = models.in_service()
     asked = request.path_params
     known = (ANY_MODEL, serving.model.name)
-    if asked["name"] not in known or asked.get("version", "") not in (
-        "",
-        str(serving.model.version),
-    ):
+    version = str(serving.model.version)
+    if asked["name"] not in known or asked.get("version", version) != version:
         raise ProblemError(
             "not-found",
-            f"in service is {serving.model.name}, version {serving.model.version}; as "
+            f"in service is {serving.model.name}, version {version}; as "
             f"'{ANY_MODEL}' without a version you always reach what is",
         )
     return serving
