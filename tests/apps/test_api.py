@@ -115,9 +115,13 @@ def test_a_form_without_photo_is_422(server: Serving) -> None:
 
 def test_no_such_page_and_no_such_method_are_problems(server: Serving) -> None:
     problem(server.client.get("/nothing"), 404)
+    problem(server.client.get("/v1/model/"), 404)
     reply = server.client.get("/v1/predict")
     problem(reply, 405)
     assert reply.headers["allow"] == "POST"
+    reply = server.client.post("/static/page.js")
+    problem(reply, 405)
+    assert reply.headers["allow"] == "GET, HEAD"
 
 
 def test_the_model_says_what_it_is(server: Serving, bundle: Path) -> None:
@@ -269,8 +273,25 @@ class TestConnections:
         claims = head + b"Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n"
         assert self.raw(server, claims).startswith(b"HTTP/1.1 413")
 
-    def test_garbage_is_400(self, server: Serving) -> None:
-        assert self.raw(server, b"\x16\x03\x01 what\r\n\r\n").startswith(b"HTTP/1.1 400")
+    @pytest.mark.parametrize(
+        "garbage",
+        [
+            b"\x16\x03\x01 what\r\n\r\n",
+            b"GET /healthz HTTP/9.9\r\nHost: 127.0.0.1\r\n\r\n",
+            b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nA: \x00\r\n\r\n",
+            b"POST /v1/predict HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            b"POST /v1/predict HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+            b"GET /\xff HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+            b"MAKE /coffee HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        ],
+    )
+    def test_what_is_no_http_is_told_so(self, server: Serving, garbage: bytes) -> None:
+        head, _, body = self.raw(server, garbage).partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        headers = dict(line.split(": ") for line in lines[1:])
+        answer = httpx.Response(int(lines[0].split()[1]), headers=headers, content=body)
+        assert problem(answer, 400).detail
+        assert headers["Connection"] == "close"
 
     def test_an_endless_head_is_cut_off(self, server: Serving) -> None:
         head = b"GET /healthz HTTP/1.1\r\n" + b"X: y\r\n" * 100_000

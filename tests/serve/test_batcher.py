@@ -57,6 +57,7 @@ class FirstByte:
             model=self.ref,
             verdict=Verdict.BREED,
             breeds=(BreedProbability(breed="a", probability=float(probabilities_K[0])),),
+            dog_mass=dog_mass,
             latency_ms=(time.perf_counter() - started_at) * 1000,
         )
 

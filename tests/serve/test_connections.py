@@ -89,6 +89,37 @@ def test_a_request_may_take_longer_than_its_head(impatient: Serving) -> None:
         assert client.recv(1000).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize(
+    ("path", "status"), [("/v2/models/none/infer", 404), ("/v1/model", 405), ("/nothing", 404)]
+)
+def test_who_is_refused_early_may_send_the_rest_and_hears_why(
+    impatient: Serving, path: str, status: int
+) -> None:
+    rest = b"x" * 2**20
+    with connect(impatient) as client:
+        for _ in range(2):  # the connection goes on
+            client.sendall(
+                b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n"
+                % (path.encode(), 8 * len(rest))
+            )
+            client.sendall(rest)
+            answer = client.recv(5000)
+            assert answer.startswith(b"HTTP/1.1 %d" % status)
+            for _ in range(7):
+                client.sendall(rest)
+
+
+def test_the_rest_of_a_refused_body_may_not_take_for_ever(impatient: Serving) -> None:
+    with connect(impatient) as client:
+        client.sendall(b"POST /nothing HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 999\r\n\r\nx")
+        assert client.recv(5000).startswith(b"HTTP/1.1 404")
+        client.sendall(b"x")
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            answer = client.recv(100)
+        assert answer == b""
+
+
 def test_a_full_queue_is_429_and_recovers(bundle: Path, heavy: bytes) -> None:
     def send(url: str) -> httpx.Response:
         return httpx.post(f"{url}/v1/predict", content=heavy, timeout=WAIT_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import Iterable, MutableMapping
 from typing import Any
@@ -190,3 +191,67 @@ def test_all_that_arrives_at_once_has_a_limit_and_gives_its_share_back() -> None
         assert await uploads.read(headers, Body([b"y" * 900]).receive) == b"y" * 900
 
     asyncio.run(scenario())
+
+
+def test_a_body_that_is_too_large_with_its_last_piece_is_refused_at_once() -> None:
+    async def ends() -> MutableMapping[str, Any]:
+        return next(messages)
+
+    messages = iter([{"type": "http.request", "body": b"x" * 1001, "more_body": False}])
+    with pytest.raises(ProblemError) as caught:
+        asyncio.run(Uploads(SMALL).read(Headers({}), ends))
+    assert caught.value.kind.status == 413
+
+
+class TestHolding:
+    """Bodies that are kept whole while something is made of them."""
+
+    def hold(self, body: Body, limits: UploadLimits = SMALL, **more: str) -> bytes:
+        async def whole() -> bytes:
+            async with Uploads(limits).hold(Headers(more), body.receive) as data:
+                return data
+
+        return asyncio.run(whole())
+
+    def test_a_photo_at_its_limit_fits_in_base64(self) -> None:
+        most = SMALL.request_bytes
+        assert most > len(base64.b64encode(b"x" * SMALL.photo_bytes))
+        assert self.hold(Body(cut(b"x" * most, 999))) == b"x" * most
+        with pytest.raises(ProblemError, match=r"a request may have .* MiB at most"):
+            self.hold(Body(cut(b"x" * (most + 1), 999)))
+
+    def test_a_body_that_pauses_is_given_up(self) -> None:
+        with pytest.raises(ProblemError) as caught:
+            self.hold(Body([b"x"], hangs=True))
+        assert caught.value.kind.status == 408
+
+    def test_a_body_counts_until_it_is_let_go(self) -> None:
+        async def scenario() -> None:
+            uploads = Uploads(UploadLimits(photo_bytes=1000, in_flight_bytes=1500))
+            headers = Headers({"content-type": "image/jpeg"})
+            for failure in (False, True):
+                with contextlib.suppress(ZeroDivisionError):
+                    async with uploads.hold(headers, Body([b"x" * 900]).receive) as held:
+                        assert held == b"x" * 900
+                        with pytest.raises(BusyError):
+                            await uploads.read(headers, Body([b"y" * 900]).receive)
+                        assert 1 / (not failure)
+                assert await uploads.read(headers, Body([b"y" * 900]).receive) == b"y" * 900
+
+        asyncio.run(scenario())
+
+    def test_a_client_that_leaves_gives_its_share_back(self) -> None:
+        async def scenario() -> None:
+            uploads = Uploads(UploadLimits(photo_bytes=1000, in_flight_bytes=1500))
+            pieces = iter([{"type": "http.request", "body": b"x" * 900, "more_body": True}])
+
+            async def leave() -> MutableMapping[str, Any]:
+                return next(pieces, {"type": "http.disconnect"})
+
+            with pytest.raises(ClientDisconnect):
+                async with uploads.hold(Headers({}), leave):
+                    raise AssertionError("never whole")
+            headers = Headers({"content-type": "image/jpeg"})
+            assert await uploads.read(headers, Body([b"y" * 900]).receive) == b"y" * 900
+
+        asyncio.run(scenario())

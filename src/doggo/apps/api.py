@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
@@ -19,8 +19,10 @@ from starlette.responses import Response
 
 from doggo import __version__
 from doggo.core.errors import BundleError, DoggoError
+from doggo.serve.answering import Answering
 from doggo.serve.batcher import Batcher
 from doggo.serve.exposure import Exposure, ExposureGate, parse_public
+from doggo.serve.inference.routes import inference_router
 from doggo.serve.metrics import CountRequests, Metrics
 from doggo.serve.models import FixedBundle, Models, ModelSource
 from doggo.serve.pages import add_pages
@@ -123,9 +125,17 @@ def create_app(models: Models, settings: Settings, metrics: Metrics | None = Non
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # behind a proxy the address it would name is wrong
+    )
+    uploads = Uploads()
+    answering = Answering(lambda: batchers[-1], metrics)
+    app.include_router(
+        api_router(models=models, metrics=metrics, uploads=uploads, answering=answering)
     )
     app.include_router(
-        api_router(models=models, metrics=metrics, uploads=Uploads(), batcher=lambda: batchers[-1])
+        inference_router(
+            models=models, uploads=uploads, answering=answering, most_photos=settings.queue_size
+        )
     )
     add_pages(app)
     _tell_problems(app)
@@ -135,21 +145,24 @@ def create_app(models: Models, settings: Settings, metrics: Metrics | None = Non
 
 
 def _tell_problems(app: FastAPI) -> None:
+    def told(problem: ProblemError, request: Request) -> Response:
+        return problem.response(request.scope["path"])
+
     @app.exception_handler(DoggoError)
     async def known(request: Request, error: DoggoError) -> Response:
         problem = problem_of(error)
         if problem.kind.slug == "internal":
             logger.error("request_failed error=%s", error)
-        return problem.response()
+        return told(problem, request)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         slug = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "bad-request")
-        return ProblemError(slug, str(error.detail), headers=error.headers).response()
+        return told(ProblemError(slug, str(error.detail), headers=_allow(error)), request)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return ProblemError("bad-request", "a parameter is missing or malformed").response()
+        return told(ProblemError("bad-request", "a parameter is missing or malformed"), request)
 
     @app.exception_handler(ClientDisconnect)
     async def gone(request: Request, error: ClientDisconnect) -> Response:
@@ -158,4 +171,11 @@ def _tell_problems(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, error: Exception) -> Response:
         # Starlette raises it again after this answer, so the traceback reaches the log.
-        return ProblemError("internal", "the server could not answer; its log says why").response()
+        words = "the server could not answer; its log says why"
+        return told(ProblemError("internal", words), request)
+
+
+def _allow(error: HTTPException) -> Mapping[str, str] | None:
+    if error.status_code == 405 and error.headers is None:
+        return {"Allow": "GET, HEAD"}  # static files do not say what they answer
+    return error.headers

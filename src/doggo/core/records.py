@@ -181,6 +181,7 @@ class Prediction:
 
     Attributes:
         breeds: best first, min(3, labels) or more.
+        dog_mass: how much of a dog is in the picture, in [0, 1]; the verdict rests on it.
         latency_ms: wall time from bytes to answer, queueing included.
     """
 
@@ -188,4 +189,5 @@ class Prediction:
     model: ModelRef
     verdict: Verdict
     breeds: tuple[BreedProbability, ...]
+    dog_mass: float
     latency_ms: float

@@ -26,7 +26,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from doggo.core.errors import BusyError, NoModelError
+from doggo.core.errors import BusyError, NoModelError, PhotoError
 from doggo.core.records import Prediction
 from doggo.vision.runtime import available_cores
 
@@ -105,22 +105,34 @@ class Batcher:
         return self._inside
 
     def submit(self, data: bytes) -> asyncio.Future[Prediction]:
-        """Take in one photo; cancelling the future frees its place at once.
+        """Take in one photo: `submit_all` of one."""
+        return self.submit_all((data,))[0]
 
-        The future fails with PhotoError if the picture cannot be used.
+    def submit_all(
+        self, photos: Sequence[bytes], model: Model | None = None
+    ) -> list[asyncio.Future[Prediction]]:
+        """Take in all photos or none; cancelling a future frees its place at once.
+
+        A future fails with PhotoError if its picture cannot be used.
+
+        Args:
+            model: looks at all of them; None: the one in service now.
 
         Raises:
             NoModelError: nothing is in service.
-            BusyError: the queue is full, or the server is closing.
+            BusyError: the queue has not that many places, or the server is closing.
         """
-        model = self._current()
+        model = model or self._current()
         if model is None:
             raise NoModelError(
                 "no model is in production yet: run `doggo bootstrap`, or train one with "
                 "`doggo run PHOTOS`; this server picks it up by itself"
             )
-        if self._closing or self._inside >= self._queue_size:
+        if self._closing or self._inside + len(photos) > self._queue_size:
             raise BusyError(self._retry_after_s())
+        return [self._take_in(data, model) for data in photos]
+
+    def _take_in(self, data: bytes, model: Model) -> asyncio.Future[Prediction]:
         job = _Job(data, model, self._loop.create_future())
         job.future.add_done_callback(lambda _: self._leave(job))
         self._inside += 1
@@ -183,6 +195,10 @@ class Batcher:
             return None
         try:
             return job.model.view(job.data)
+        except PhotoError as error:
+            # Its frames hold the photo and this job, which holds the error: 20 MiB in a circle.
+            self._deliver([(job, error.with_traceback(None))])
+            return None
         except Exception as error:  # noqa: BLE001 - goes to the caller, whatever it is
             self._deliver([(job, error)])
             return None

@@ -136,7 +136,7 @@ class ExposureGate:
             client = scope.get("client")
             refusal = self._refusal(scope["path"], headers, client[0] if client else None)
             if refusal is not None:
-                await refusal.response()(scope, receive, send)
+                await refusal.response(scope["path"])(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
-from doggo.core.errors import DoggoError
+from doggo.core.errors import DoggoError, NoModelError
 from doggo.storage.bundles import BundleStore
 from doggo.vision.predictor import Predictor
 from doggo.vision.runtime import Pair, available_cores
@@ -139,6 +139,19 @@ class Models:
         self._thread = threading.Thread(target=self._watch, name="doggo-models", daemon=True)
         self.current: Predictor | None = None
         self.refusal: Refusal | None = None
+
+    def in_service(self) -> Predictor:
+        """Return the model that answers.
+
+        Raises:
+            NoModelError: none does.
+        """
+        if self.current is not None:
+            return self.current
+        if self.refusal is None:
+            raise NoModelError("no model is in production yet")
+        # The reason may name paths of this machine; the owner finds it in the log.
+        raise NoModelError("the model that should be in production was refused; the log says why")
 
     def start(self) -> None:
         """Watch for what should be served, in a thread, until `stop`."""

@@ -1,7 +1,8 @@
-"""What a client is told when a request cannot be answered (RFC 9457, problem+json).
+"""What a client is told when a request cannot be answered.
 
-Owns the list of problems, their status and words. Knows nothing of pictures or models: the
-routes translate typed errors into these, once.
+Owns the list of problems, their status and words, and the two forms in which they are told:
+problem+json (RFC 9457), and the error object of the Open Inference Protocol under `/v2`. Knows
+nothing of pictures or models: the routes translate typed errors into these, once.
 """
 
 from __future__ import annotations
@@ -143,21 +144,29 @@ class ProblemError(DoggoError):
         self.headers = dict(headers or {})
         self.extra = dict(extra or {})
 
-    def response(self) -> Response:
-        """Return the answer that tells it."""
-        body = {
+    def response(self, path: str) -> Response:
+        """Return the answer that tells it to a client of `path`."""
+        inference = path == "/v2" or path.startswith("/v2/")
+        body = self._error_object() if inference else self.document()
+        return Response(
+            json.dumps(body, ensure_ascii=False),
+            status_code=self.kind.status,
+            headers={"Cache-Control": "no-store", **self.headers},
+            media_type="application/json" if inference else MEDIA_TYPE,
+        )
+
+    def document(self) -> dict[str, str | int]:
+        """Return the members of its problem document."""
+        return {
             "type": f"/docs#problem-{self.kind.slug}",
             "title": self.kind.title,
             "status": self.kind.status,
             "detail": str(self),
             **self.extra,
         }
-        return Response(
-            json.dumps(body, ensure_ascii=False),
-            status_code=self.kind.status,
-            headers={"Cache-Control": "no-store", **self.headers},
-            media_type=MEDIA_TYPE,
-        )
+
+    def _error_object(self) -> dict[str, str]:
+        return {"error": str(self), **self.extra}
 
 
 def problem_of(error: DoggoError) -> ProblemError:

@@ -6,23 +6,18 @@ Owns the routes and their documentation. Each handler parses, calls and replies;
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 from fastapi import APIRouter, Request
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from doggo.core.errors import NoModelError, PhotoError
-from doggo.core.records import Prediction
 from doggo.core.wire import model_json, prediction_json
-from doggo.serve.batcher import Batcher
+from doggo.serve.answering import Answering
+from doggo.serve.describe import replies
 from doggo.serve.metrics import Metrics
 from doggo.serve.models import Models
-from doggo.serve.problems import KINDS, MEDIA_TYPE
+from doggo.serve.problems import MEDIA_TYPE
 from doggo.serve.schemas import (
     Health,
     ModelAnswer,
@@ -32,9 +27,9 @@ from doggo.serve.schemas import (
     Readiness,
     RefusedModel,
 )
-from doggo.serve.upload import Receive, Uploads
+from doggo.serve.upload import Uploads
 
-logger = logging.getLogger(__name__)
+_problems = partial(replies, MEDIA_TYPE, ProblemAnswer)
 
 _PREDICT_BODY = {
     "requestBody": {
@@ -62,33 +57,19 @@ _PREDICT_BODY = {
 }
 
 
-def _problems(*slugs: str) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI entries of these problems."""
-    found: dict[int | str, dict[str, Any]] = {}
-    for slug in slugs:
-        kind = KINDS[slug]
-        entry = found.setdefault(
-            kind.status,
-            {
-                "description": kind.title,
-                "content": {MEDIA_TYPE: {"schema": ProblemAnswer.model_json_schema()}},
-            },
-        )
-        if entry["description"] != kind.title:
-            entry["description"] += f"; or: {kind.title[0].lower()}{kind.title[1:]}"
-    return found
-
-
 def api_router(
-    *, models: Models, metrics: Metrics, uploads: Uploads, batcher: Callable[[], Batcher]
+    *, models: Models, metrics: Metrics, uploads: Uploads, answering: Answering
 ) -> APIRouter:
-    """Return the API's routes.
-
-    Args:
-        batcher: gives the batcher, which exists only while the event loop runs.
-    """
+    """Return the API's own routes; those of the Open Inference Protocol are in `inference/`."""
     router = APIRouter()
+    _add_predict(router, uploads, answering)
+    _add_model(router, models)
+    _add_health(router, models)
+    _add_metrics(router, metrics)
+    return router
 
+
+def _add_predict(router: APIRouter, uploads: Uploads, answering: Answering) -> None:
     @router.post(
         "/v1/predict",
         summary="Name the breed in a photo",
@@ -104,17 +85,12 @@ def api_router(
         WebP, HEIC, AVIF, GIF, TIFF or BMP, at most 20 MiB, 100 megapixels and 20,000 pixels a
         side. What it is, is judged by its content. The answer has the three most probable
         breeds and a verdict: `breed` (sure), `unsure` (look-alikes) or `not_a_dog`."""
-        data = await uploads.read(request.headers, request.receive)
-        try:
-            prediction = await _unless_gone(batcher().submit(data), request.receive)
-        except PhotoError as error:
-            metrics.rejections.labels(error.rejection.value).inc()
-            raise
-        metrics.latency_s.observe(prediction.latency_ms / 1000)
-        metrics.verdicts.labels(prediction.verdict.value).inc()
-        logger.debug("predicted prediction_id=%s", prediction.prediction_id)
+        photo = await uploads.read(request.headers, request.receive)
+        [prediction] = await answering.answer((photo,), request.receive)
         return Response(json.dumps(prediction_json(prediction)), media_type="application/json")
 
+
+def _add_model(router: APIRouter, models: Models) -> None:
     @router.get(
         "/v1/model",
         summary="The model that answers",
@@ -124,9 +100,7 @@ def api_router(
     async def model() -> ModelAnswer:
         """Which bundle, runtime and precision answer, and which breeds it knows. `refused`
         tells of a newer bundle that could not be taken into service."""
-        serving = models.current
-        if serving is None:
-            raise _no_model(models)
+        serving = models.in_service()
         return ModelAnswer(
             **model_json(serving.model),
             runtime=serving.pair.runtime,
@@ -137,6 +111,8 @@ def api_router(
             refused=_refused(models),
         )
 
+
+def _add_health(router: APIRouter, models: Models) -> None:
     @router.get("/healthz", summary="Is the process alive?", tags=["operation"])
     async def health() -> Health:
         """Always 200 while the event loop turns."""
@@ -150,11 +126,11 @@ def api_router(
     )
     async def ready() -> Readiness:
         """200 once a model is in service, 503 before."""
-        serving = models.current
-        if serving is None:
-            raise _no_model(models)
+        serving = models.in_service()
         return Readiness(model=ModelName(**model_json(serving.model)), refused=_refused(models))
 
+
+def _add_metrics(router: APIRouter, metrics: Metrics) -> None:
     @router.get(
         "/metrics",
         summary="Counters for Prometheus",
@@ -165,30 +141,6 @@ def api_router(
     async def read_metrics() -> Response:
         """Requests, latencies, batch sizes, queue depth, rejected photos, model and swaps."""
         return Response(metrics.text(), headers={"Content-Type": metrics.content_type})
-
-    return router
-
-
-async def _unless_gone(answer: asyncio.Future[Prediction], receive: Receive) -> Prediction:
-    """Wait for `answer`; if the client goes away first, give it up and free its place."""
-    gone = asyncio.ensure_future(receive())
-    gone.add_done_callback(lambda _: answer.cancel())
-    try:
-        return await answer
-    except asyncio.CancelledError:
-        if gone.done():
-            raise ClientDisconnect from None
-        answer.cancel()
-        raise
-    finally:
-        gone.cancel()
-
-
-def _no_model(models: Models) -> NoModelError:
-    if models.refusal is None:
-        return NoModelError("no model is in production yet")
-    # The reason may name paths of this machine; the owner finds it in the log.
-    return NoModelError("the model that should be in production was refused; the log says why")
 
 
 def _refused(models: Models) -> RefusedModel | None:

@@ -32,7 +32,7 @@ F32 = NDArray[np.float32]
 
 SHOWN_BREEDS = 3
 DIGITS = 6
-"""Decimals of a probability in an answer: finer than any runtime's rounding is meaningful."""
+"""Decimals of what an answer tells: finer than any runtime's rounding is meaningful."""
 
 logger = logging.getLogger(__name__)
 
@@ -151,6 +151,7 @@ class Predictor:
                 )
                 for index in best_first
             ),
+            dog_mass=round(float(dog_mass), DIGITS),
             latency_ms=round(1000 * waited_s, 3),
         )
 
