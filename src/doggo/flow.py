@@ -25,6 +25,7 @@ from doggo.vision.bundle import parse_bundle
 
 if TYPE_CHECKING:
     from doggo.evaluate.labelled import LabelledPhoto
+    from doggo.intake.found import Found
     from doggo.intake.report import IntakeReport
     from doggo.registry.gate import GateDecision
     from doggo.storage.audit import Move
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 def run(
     stores: Stores,
-    paths: Sequence[Path],
+    paths: Sequence[Path | str],
     *,
     labels: Path | None = None,
     model: str = "efficientnet_lite0",
@@ -67,7 +68,7 @@ def run(
 
 def take_in(
     stores: Stores,
-    paths: Sequence[Path],
+    paths: Sequence[Path | str],
     *,
     labels: Path | None = None,
     progress: Progress = silent,
@@ -288,7 +289,6 @@ def labelled_folder(folder: Path, labels: Path | None = None) -> list[LabelledPh
     """
     from doggo.evaluate.labelled import LabelledPhoto
     from doggo.intake.scan import scan
-    from doggo.vision.photo import read_limited
 
     found = [file for file in scan([folder], labels).files if file.breed is not None]
     if not found:
@@ -302,10 +302,21 @@ def labelled_folder(folder: Path, labels: Path | None = None) -> list[LabelledPh
             breed=file.breed or "",
             found_at=file.path,
             may_be_shown=True,
-            read=partial(read_limited, Path(file.path)),
+            read=partial(_read_found, file),
         )
         for n, file in enumerate(found)
     ]
+
+
+def _read_found(file: Found) -> bytes:
+    from doggo.core.errors import PhotoError, Rejection
+    from doggo.intake.arrays import is_array, png_of
+    from doggo.intake.found import load
+
+    _, data = load(file.place)
+    if data is None:
+        raise PhotoError(Rejection.TOO_MANY_BYTES, f"{file.path} is too large for a photo")
+    return png_of(data) if is_array(data) else data
 
 
 def _manifest(stores: Stores) -> Manifest:

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from doggo.core.records import Outcome, Source
 from doggo.intake.facts import Chunk
-from doggo.intake.scan import Found
-from doggo.intake.worker import hash_file
+from doggo.intake.found import Found, hash_file
 from doggo.storage.photos import PhotoStore
 from doggo.storage.spool import Spool
 
@@ -88,7 +87,7 @@ class Batches:
     def _look_up(
         self, files: Sequence[Found], threads: ThreadPoolExecutor, seen: set[tuple[str, str]]
     ) -> Iterator[tuple[Found, Source | None]]:
-        hashes = list(threads.map(hash_file, (found.path for found in files)))
+        hashes = list(threads.map(hash_file, (found.place for found in files)))
         ledger = self._store.sources({sha256 for sha256 in hashes if sha256})
         for found, sha256 in zip(files, hashes, strict=True):
             source = ledger.get((sha256, found.breed or ""))
@@ -102,7 +101,7 @@ class Batches:
     def _chunk(self, files: Sequence[Found]) -> Chunk:
         shard = self._spool.shard_path()
         return Chunk(
-            files=tuple((found.path, found.breed is not None) for found in files),
+            files=tuple((found.place, found.breed is not None) for found in files),
             staging=str(self._staging / shard.stem),
             shard=str(shard),
         )

@@ -12,8 +12,10 @@ from doggo.apps.cli.output import progress_bars, result, result_json, say, table
 from doggo.core.errors import UsageError
 
 Paths = Annotated[
-    list[Path],
-    typer.Argument(help="Folders of photos: a folder per breed, breed_id.jpg, or labels.csv."),
+    list[str],
+    typer.Argument(
+        help="Photos: a folder per breed, breed_id.jpg, labels.csv; a .tar or .zip; a bucket's URL."
+    ),
 ]
 Labels = Annotated[
     Path | None, typer.Option("--labels", help="CSV with columns id,breed (Kaggle's labels.csv).")
