@@ -38,6 +38,7 @@ def run(
     paths: Sequence[Path | str],
     *,
     labels: Path | None = None,
+    stanford_lists: Path | None = None,
     model: str = "efficientnet_lite0",
     seed: int = 42,
     accept_labels: bool = False,
@@ -52,7 +53,7 @@ def run(
         with watch.stage("intake"):
             report = take_in(stores, paths, labels=labels, progress=telling)
         with watch.stage("preprocess"):
-            prepared = prepare(stores, seed=seed, progress=telling)
+            prepared = prepare(stores, stanford_lists=stanford_lists, seed=seed, progress=telling)
     from doggo.train.config import TrainConfig
 
     released = release.train(TrainConfig(model=model, seed=seed), prepared.manifest)
@@ -93,6 +94,7 @@ def prepare(
     short_side_px: int = 256,
     max_data: int | None = None,
     delete_local: bool = False,
+    stanford_lists: Path | None = None,
     seed: int = 42,
     progress: Progress = silent,
 ) -> Prepared:
@@ -109,6 +111,7 @@ def prepare(
         short_side_px=short_side_px,
         max_data=max_data,
         delete_local=delete_local,
+        stanford_lists=stanford_lists,
         seed=seed,
         workers=stores.workers,
         progress=progress,
