@@ -148,6 +148,19 @@ def test_killed_in_the_middle_it_goes_on(host: FileHost, tmp_path: Path) -> None
     assert visible(tmp_path) == {"images.tar"}
 
 
+def test_two_downloads_of_one_file_do_not_meet(host: FileHost, tmp_path: Path) -> None:
+    host.hold = threading.Event()
+    first = threading.Thread(target=get, args=(host, tmp_path))
+    first.start()
+    while not host.asked:
+        time.sleep(0.01)
+    with pytest.raises(StorageError, match="another command"):
+        get(host, tmp_path)
+    host.hold.set()
+    first.join()
+    assert (tmp_path / "images.tar").read_bytes() == DATA
+
+
 def fill(path: Path) -> None:
     """Write a file until the disk has no room left."""
     with path.open("wb", buffering=0) as file, suppress(OSError):
