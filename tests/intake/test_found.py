@@ -6,7 +6,10 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from doggo.intake.found import BucketObject, load
+import pytest
+
+from doggo.core.errors import StorageError
+from doggo.intake.found import BucketObject, hash_file, load
 from doggo.storage.buckets import Bucket
 from doggo.vision.photo import MAX_BYTES
 
@@ -31,6 +34,19 @@ def test_a_file_and_an_object_give_the_same(tmp_path: Path) -> None:
     expected = (hashlib.sha256(b"some bytes").hexdigest(), b"some bytes")
     assert load(str(bucket.path("pug/a b.jpg"))) == expected
     assert load(BucketObject(bucket.url, "pug/a b.jpg")) == expected
+
+
+def test_an_object_that_is_gone_concerns_one_photo(tmp_path: Path) -> None:
+    place = BucketObject(Bucket(tmp_path).url, "pug/gone.jpg")
+    with pytest.raises(FileNotFoundError):
+        load(place)
+    assert hash_file(place) == ""
+
+
+def test_a_bucket_that_fails_concerns_the_whole_run(tmp_path: Path) -> None:
+    (tmp_path / "pug").write_bytes(b"a file where a folder should be")
+    with pytest.raises(StorageError, match="a file is where a folder should be"):
+        load(BucketObject(Bucket(tmp_path).url, "pug/a.jpg"))
 
 
 def test_reading_stops_at_the_limit(tmp_path: Path) -> None:

@@ -49,10 +49,10 @@ def test_lists_are_read_from_the_archive_or_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("train", "said"),
     [
-        (b"", "not a list"),
-        (b"\x80\x04cos\nsystem\n", "not a list"),  # how a pickle starts
-        (mat(["a/1.jpg"])[:-90], "not a list"),
-        (mat(["a/1.jpg"], variable="annotation_list"), "not a list"),
+        (b"", "not a list of Stanford"),
+        (b"\x80\x04cos\nsystem\n", "not a list of Stanford"),  # how a pickle starts
+        (mat(["a/1.jpg"])[:-90], "not a list of Stanford"),
+        (mat(["a/1.jpg"], variable="annotation_list"), "not a list of Stanford"),
         (bytes(5 * 2**20), "not Stanford's list"),
         (mat(["a/b_2.jpg"]), "b_2 is in both lists"),
     ],

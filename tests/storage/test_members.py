@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -165,6 +166,18 @@ def test_a_damaged_zip_is_refused_and_a_damaged_member_cannot_be_read(tmp_path: 
     assert first.member is not None
     with pytest.raises(OSError, match="damaged"):
         list(first.member.blocks())
+
+
+def test_flipped_bytes_of_a_zip_are_read_or_refused(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", {f"{n}.jpg": bytes([n]) * 300 for n in range(4)})
+    good, rng = path.read_bytes(), random.Random(5)
+    for _ in range(1000):
+        data = bytearray(good)
+        for _ in range(rng.randint(1, 6)):
+            data[-rng.randint(1, 300)] = rng.randrange(256)
+        path.write_bytes(data)
+        with suppress(InputError, OSError):  # and nothing else
+            read(path)
 
 
 def test_a_member_of_a_zip_that_holds_more_than_it_says_cannot_be_read(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from doggo.core.errors import StorageError
 from doggo.storage.buckets import Bucket, open_bucket
 from doggo.vision.photo import MAX_BYTES
 
@@ -45,7 +46,18 @@ class BucketObject(NamedTuple):
         return 0
 
     def blocks(self) -> Iterator[bytes]:
-        yield _bucket(self.url).read(self.key)
+        """Yield its bytes.
+
+        Raises:
+            OSError: this one object is gone or forbidden: a matter of one photo.
+            StorageError: the bucket fails: a matter of the whole run.
+        """
+        try:
+            yield _bucket(self.url).read(self.key)
+        except StorageError as error:
+            if isinstance(error.__cause__, FileNotFoundError | PermissionError):
+                raise error.__cause__ from None
+            raise
 
 
 @dataclass(frozen=True, slots=True)

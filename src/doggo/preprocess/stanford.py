@@ -5,13 +5,12 @@ Owns the reading of `lists.tar`. Knows nothing of what the split makes of it (`s
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from doggo.core.errors import InputError, UsageError
 from doggo.core.records import Split
+from doggo.preprocess.matlab import cell_texts
 from doggo.storage.members import entries
 
 _LISTS = {"train_list.mat": Split.TRAIN, "test_list.mat": Split.TEST}
@@ -21,8 +20,7 @@ _MAX_BYTES = 4 * 2**20  # the real ones have 0.2 MB
 def read_lists(path: Path) -> Mapping[str, Split]:
     """Return file name without ending, such as `n02085620_5927`, → `train` or `test`.
 
-    The names are unique in ImageNet, so folders are of no account. The files are MATLAB 5:
-    scipy reads them into arrays and unpickles nothing (its reader has no way to).
+    The names are unique in ImageNet, so folders are of no account.
 
     Args:
         path: `lists.tar`, or a folder with `train_list.mat` and `test_list.mat`.
@@ -67,14 +65,8 @@ def _limited(size_bytes: int, path: Path, name: str) -> None:
 
 
 def _stems(data: bytes, shown: str) -> list[str]:
-    import numpy as np
-    from scipy.io import loadmat
-
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # scipy only warns of some damage
-            cells = loadmat(io.BytesIO(data), variable_names=["file_list"])["file_list"]
-        names = [str(np.ravel(cell)[0]) for cell in np.ravel(cells)]
-    except Exception as error:  # scipy raises anything on damage
-        raise InputError(f"{shown} is not a list that scipy can read: {error}") from error
+        names = cell_texts(data, "file_list")
+    except ValueError as error:
+        raise InputError(f"{shown} is not a list of Stanford Dogs: {error}") from error
     return [PurePosixPath(name).stem for name in names]

@@ -257,13 +257,19 @@ def _zip_entries(path: Path) -> Iterator[Entry]:
     try:
         with zipfile.ZipFile(path) as archive:
             listed = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
+    except (
+        zipfile.BadZipFile,
+        NotImplementedError,
+        LookupError,
+        ValueError,
+        struct.error,
+    ) as error:
         raise InputError(
             f"{path} is damaged or cut off ({error}): nothing was taken in; get it again"
         ) from error
     for info in listed:
         mode = info.external_attr >> 16
-        if info.is_dir():
+        if info.filename.endswith("/"):
             continue
         if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
             yield Entry(info.filename, None, "a link" if stat.S_ISLNK(mode) else "a device")
