@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import random
 import tarfile
@@ -47,9 +48,8 @@ def test_tars_of_every_style_are_read(tmp_path: Path, style: int) -> None:
     assert read(path) == dict(files)
 
 
-@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
-def test_a_compressed_tar_is_inflated_into_the_scratch_folder(tmp_path: Path, mode: str) -> None:
-    path = write_tar(tmp_path / "photos.bin", FILES, mode)
+def test_a_compressed_tar_is_inflated_into_the_scratch_folder(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "photos.bin", FILES, "w:gz")
     assert is_archive(path)
     assert read(path, tmp_path / "scratch") == dict(FILES)
     with pytest.raises(InputError, match="unpack it"):
@@ -65,6 +65,17 @@ def test_a_zip_is_read(tmp_path: Path, method: int) -> None:
     path = write_zip(tmp_path / "a.zip", dict(FILES), method)
     assert is_archive(path)
     assert read(path) == dict(FILES)
+
+
+def test_an_archive_that_inflates_beyond_measure_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+    megabyte = bytes(1 << 20)
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(header("a", 70 << 20))
+        for _ in range(70):
+            file.write(megabyte)
+    with pytest.raises(InputError, match="beyond all measure"):
+        read(path, tmp_path / "scratch")
 
 
 def test_links_devices_and_folders_are_no_files(tmp_path: Path) -> None:
@@ -132,6 +143,14 @@ def test_a_tar_that_lies_or_is_cut_off_is_refused(tmp_path: Path, what: str, dat
     path.write_bytes(data)
     with pytest.raises(InputError, match=r"a\.tar"):
         read(path)
+
+
+def test_a_size_said_before_a_long_name_is_that_of_the_file(tmp_path: Path) -> None:
+    pax = b"10 size=3\n"
+    parts = [header("p", len(pax), b"x"), padded(pax), header("n", 2, b"L"), padded(b"zz")]
+    path = tmp_path / "a.tar"
+    path.write_bytes(b"".join(parts) + header("a", 0) + padded(b"abc") + END)
+    assert read(path) == {"zz": b"abc"}
 
 
 def test_a_thousand_headers_before_a_file_are_no_recursion(tmp_path: Path) -> None:
