@@ -51,6 +51,14 @@ def test_a_second_run_adds_nothing_and_more_photos_only_themselves(
     assert home.state()["staging"] == []
 
 
+def test_local_copies_in_an_archive_are_never_deleted(home: Home, tmp_path: Path) -> None:
+    archive = write_tar(tmp_path / "images.tar", STANFORD)
+    before = archive.read_bytes()
+    home.take_in(archive)
+    home.prepare(delete_local=True)
+    assert archive.read_bytes() == before
+
+
 def test_nothing_escapes_from_a_hostile_archive(home: Home, tmp_path: Path) -> None:
     good = "Images/n02085620-Chihuahua/a.jpg"
     nested = write_tar(tmp_path / "nested.tar", STANFORD[:1]).read_bytes()
