@@ -204,3 +204,6 @@ def test_a_bucket_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such bucket"):
         scan([(tmp_path / "typo").as_uri()])
     assert not (tmp_path / "typo").exists()
+    for url in ("file:///", "file://"):
+        with pytest.raises(UsageError, match="no such bucket"):
+            scan([url])

@@ -91,7 +91,8 @@ def _scan_bucket(url: str, common: Labels | None, result: Scan) -> None:
     Its labels are those of a folder: `BREED/NAME.npy`, `BREED_ID.jpg`, `meta_data.csv`.
     """
     parsed = urlparse(url)
-    if parsed.scheme == "file" and not Path(unquote(parsed.path)).is_dir():
+    here = parsed.scheme == "file"
+    if not (parsed.netloc or parsed.path) or (here and not Path(unquote(parsed.path)).is_dir()):
         raise UsageError(f"no such bucket: {url}")  # opening a local one would make it
     bucket = open_bucket(url)
     keys = list(bucket.list())
