@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from tests import object_stores
+from tests.object_stores import ObjectStore
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -63,6 +65,20 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     yield mount
     for folder in mounted:
         subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def gcs_store() -> Iterator[ObjectStore]:
+    """A real Google Cloud Storage server on loopback."""
+    with object_stores.gcs() as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def s3_store() -> Iterator[ObjectStore]:
+    """A real S3 server on loopback."""
+    with object_stores.s3() as store:
+        yield store
 
 
 @pytest.fixture(scope="session")

@@ -188,7 +188,7 @@ def evaluate_version(
     predictor = Predictor.load(stores.bundles.folder(chosen), pair=stores.forced_pair)
     if photos is None:
         manifest = _manifest(stores)
-        found = test_photos(stores, manifest)
+        found = test_photos(stores, manifest, progress)
         data, kind = f"the test split of dataset {manifest.manifest_id}", manifest.manifest_id
     else:
         found = labelled_folder(photos, labels)
@@ -240,7 +240,7 @@ def sync(stores: Stores, *, progress: Progress = silent) -> Synced:
     bundles = stores.bundles
     pointer = bundles.production()
     lines: list[str] = []
-    names = {parse_bundle(bundles.folder(version)).name for version in bundles.versions()}
+    names = {parse_bundle(bundles.papers(version)).name for version in bundles.versions()}
     for name in sorted(names):
         asked = stores.tracker.aliases(name).get(PRODUCTION)
         if asked is None or (pointer is not None and asked == pointer.version):
@@ -262,7 +262,7 @@ def sync(stores: Stores, *, progress: Progress = silent) -> Synced:
 
 def _mirror_alias(stores: Stores, name: str, pointer: Pointer) -> None:
     """Leave the alias on the model that is in production and on no other."""
-    serving = parse_bundle(stores.bundles.folder(pointer.version)).name
+    serving = parse_bundle(stores.bundles.papers(pointer.version)).name
     shown = stores.tracker.aliases(name).get(PRODUCTION)
     right = pointer.version if name == serving else None
     if shown != right:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from doggo.core.errors import BundleError, GateError, StorageError
 from doggo.core.progress import Progress, silent
@@ -70,12 +71,14 @@ class Release:
         from doggo.train.run import train
 
         spans = Spans(self.progress)
+        pixels = PixelReader(self.stores.processed)
         with work_folder(self.stores) as work:
             with self.watch.stage("train"):
+                pixels.fetch(manifest.rows, self.progress)
                 candidate = train(
                     config,
                     manifest,
-                    pixels=PixelReader(self.stores.processed),
+                    pixels=pixels,
                     cache=self.stores.embeddings,
                     tracker=self.stores.tracker,
                     work=work / "candidate",
@@ -136,7 +139,7 @@ class Release:
         predictor = Predictor.load(folder, pair=self.stores.forced_pair)
         return score(
             predictor,
-            test_photos(self.stores, manifest),
+            test_photos(self.stores, manifest, self.progress),
             data=f"the test split of dataset {manifest.manifest_id}",
             out=self.stores.reports / f"{predictor.model.sha256[:16]}.html",
             progress=self.progress,
@@ -162,7 +165,7 @@ class Release:
             mirror(stores, version)
         return Released(
             version=version,
-            name=parse_bundle(stores.bundles.folder(version)).name,
+            name=parse_bundle(stores.bundles.papers(version)).name,
             promoted=pointer is not None and pointer.version == version,
             decision=decision,
             scored=scored,
@@ -191,13 +194,13 @@ class Release:
         pointer = self.stores.bundles.production()
         if pointer is None:
             return False
-        return parse_bundle(self.stores.bundles.folder(pointer.version)).recipe == "bootstrap"
+        return parse_bundle(self.stores.bundles.papers(pointer.version)).recipe == "bootstrap"
 
     def _made_before(self, config: TrainConfig, manifest: Manifest) -> int | None:
         words = config.resolved().words()
         for version in reversed(self.stores.bundles.versions()):
             try:
-                bundle: Bundle = parse_bundle(self.stores.bundles.folder(version))
+                bundle: Bundle = parse_bundle(self.stores.bundles.papers(version))
             except BundleError:
                 continue  # damaged: making it again is right
             if bundle.manifest_id == manifest.manifest_id and dict(bundle.config) == words:
@@ -236,13 +239,14 @@ def score(
     )
 
 
-def test_photos(stores: Stores, manifest: Manifest) -> list[LabelledPhoto]:
+def test_photos(stores: Stores, manifest: Manifest, progress: Progress) -> list[LabelledPhoto]:
     """Return the test side of a dataset as raw bytes to be read one by one.
 
     A photo is `found_at` the owner's own file, so that a wrong label can be mended there.
     """
     from doggo.evaluate.labelled import LabelledPhoto
 
+    stores.raw.fetch([_raw_key(stores.raw, row) for row in manifest.of(Split.TEST)], progress)
     sources = stores.photos.added_sources(Origin.OWNER)
     path_by_id = {source.photo_id: source.path for source, _ in sources}
     return [
@@ -273,7 +277,7 @@ def dataset(stores: Stores) -> Dataset | None:
 def mirror(stores: Stores, version: int) -> None:
     """Show a version and the production pointer in the tracker's registry."""
     bundles = stores.bundles
-    folder = bundles.folder(version)
+    folder = bundles.papers(version)
     bundle = parse_bundle(folder)
     stores.tracker.mirror_version(
         TrackedVersion(
@@ -286,7 +290,7 @@ def mirror(stores: Stores, version: int) -> None:
     )
     pointer = bundles.production()
     if pointer is not None:
-        name = parse_bundle(bundles.folder(pointer.version)).name
+        name = parse_bundle(bundles.papers(pointer.version)).name
         stores.tracker.move_alias(name, PRODUCTION, pointer.version)
 
 
@@ -305,7 +309,11 @@ def validation_metrics(folder: Path, manifest: Manifest | None) -> dict[str, flo
 
 
 def _read_raw(raw: Bucket, row: ManifestRow) -> bytes:
-    data = raw.read(row.raw_uri.removeprefix(raw.url).lstrip("/"))
+    data = raw.read(_raw_key(raw, row))
     if hashlib.sha256(data).hexdigest() != row.sha256:
         raise StorageError(f"{row.raw_uri} was altered since intake")
     return data
+
+
+def _raw_key(raw: Bucket, row: ManifestRow) -> str:
+    return unquote(row.raw_uri.removeprefix(raw.url).lstrip("/"))

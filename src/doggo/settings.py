@@ -35,6 +35,12 @@ class Settings(BaseSettings):
     bundle_bucket: str = ""
     """Where sealed bundles and the production pointer live."""
 
+    gcssa_raw: SecretStr | None = Field(None, validation_alias=_either("GCSSA_RAW", "GCSSA_RAW"))
+    """A Google service account's JSON key in base64; empty: the credentials that are around."""
+
+    cache_gb: int = Field(20, ge=0)
+    """Local copies kept of what lies in `gs://` and `s3://` buckets; what is in use is kept too."""
+
     tracker: str = ""
     """URL of an MLflow server; empty: SQLite under `home`."""
 
@@ -65,6 +71,11 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @property
+    def bucket_cache(self) -> Path:
+        """Folder for local copies of what lies in object stores."""
+        return self.home / "cache" / "buckets"
 
     def bucket_url(self, name: str) -> str:
         """Return the URL of `raw`, `processed`, `new_raw`, `new_processed` or `bundle`.

@@ -12,6 +12,7 @@ from doggo.settings import Settings
 
 if TYPE_CHECKING:
     from doggo.serve.models import ModelSource
+    from doggo.storage.buckets import Bucket
     from doggo.storage.bundles import BundleStore
     from doggo.stores import Stores
     from doggo.tracking.port import Tracker
@@ -40,10 +41,24 @@ def settings() -> Settings:
 
 def open_bundles() -> BundleStore:
     """Return the bundle store: bundles, the production pointer and the audit."""
-    from doggo.storage.buckets import open_bucket
     from doggo.storage.bundles import BundleStore
 
-    return BundleStore(open_bucket(settings().bucket_url("bundle")))
+    return BundleStore(bucket_at(settings().bucket_url("bundle")))
+
+
+def bucket_at(url: str) -> Bucket:
+    """Return the bucket at a URL, with this installation's credentials and cache.
+
+    Raises:
+        UsageError: the URL's scheme is unknown, its library missing or the Google key no key.
+        StorageError: a local folder cannot be made.
+    """
+    from doggo.storage.buckets import open_bucket
+
+    chosen = settings()
+    bucket = open_bucket(url, cache=chosen.bucket_cache, google_key=chosen.gcssa_raw)
+    bucket.trim(chosen.cache_gb * 10**9)
+    return bucket
 
 
 @contextmanager
@@ -53,15 +68,14 @@ def open_stores(*, new: bool = False) -> Iterator[Stores]:
     Args:
         new: use the new-raw and new-processed buckets, with their own photo rows.
     """
-    from doggo.storage.buckets import open_bucket
     from doggo.storage.database import open_database
     from doggo.storage.photos import PhotoStore
     from doggo.stores import Stores
 
     chosen = settings()
     kind = "new_" if new else ""
-    raw = open_bucket(chosen.bucket_url(f"{kind}raw"))
-    processed = open_bucket(chosen.bucket_url(f"{kind}processed"))
+    raw = bucket_at(chosen.bucket_url(f"{kind}raw"))
+    processed = bucket_at(chosen.bucket_url(f"{kind}processed"))
     engine = open_database(chosen.home / f"{kind}photos.db")
     try:
         yield Stores(

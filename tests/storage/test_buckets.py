@@ -124,7 +124,7 @@ def test_a_flush_of_the_disk_is_no_error(bucket: Bucket) -> None:
 
 
 def test_another_scheme_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match=r"ftp://somewhere.*file:// URLs only"):
+    with pytest.raises(UsageError, match=r"ftp://somewhere.*file://, gs:// or s3://"):
         open_bucket("ftp://somewhere/bucket")
 
 

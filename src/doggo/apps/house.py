@@ -18,7 +18,9 @@ from urllib.parse import unquote, urlparse
 from doggo.apps.finding import Finding, Level
 from doggo.core.errors import DoggoError
 from doggo.settings import Settings
+from doggo.storage.buckets import Bucket, open_bucket
 from doggo.storage.disk import free_bytes, megabytes
+from doggo.storage.remote import Remote, is_remote
 
 _BUCKETS = ("raw", "processed", "new_raw", "new_processed", "bundle")
 _LOW_DISK_BYTES = 2 * 10**9
@@ -83,30 +85,49 @@ def buckets(settings: Settings) -> Iterator[Finding]:
     """Can each bucket be read and written?"""
     for name in _BUCKETS:
         url = settings.bucket_url(name)
-        folder = _folder(url)
-        if folder is None:
-            yield Finding(
-                check="buckets",
-                level=Level.FAIL,
-                detail=f"{name}: {url} is not a file:// URL, the only kind this release opens",
-                mend=f"unset DOGGO_{name.upper()}_BUCKET or give it a folder",
-            )
-        elif folder.exists() and not (folder.is_dir() and os.access(folder, os.R_OK | os.W_OK)):
-            yield Finding(
-                check="buckets",
-                level=Level.FAIL,
-                detail=f"{name}: {folder} is not a folder that this user may read and write",
-                mend="change its owner or mode",
-            )
-        elif not folder.exists() and not folder.is_relative_to(settings.home):
-            yield Finding(
-                check="buckets",
-                level=Level.WARN,
-                detail=f"{name}: {folder} is not there",
-                mend="mount or make it; an empty one is made on first use",
-            )
-        else:
-            yield Finding(check="buckets", level=Level.OK, detail=f"{name}: {folder}")
+        yield _cloud_bucket(settings, name) if is_remote(url) else _local_bucket(settings, name)
+
+
+def _cloud_bucket(settings: Settings, name: str) -> Finding:
+    url = settings.bucket_url(name)
+    try:
+        # A listing of nothing in particular: it needs the bucket and the right to read it.
+        Remote(url, settings.gcssa_raw).sizes("doggo-doctor/")
+    except DoggoError as error:
+        return Finding(
+            check="buckets",
+            level=Level.FAIL,
+            detail=f"{name}: {error}",
+            mend=f"mend that, or unset DOGGO_{name.upper()}_BUCKET to use a folder of the home",
+        )
+    return Finding(check="buckets", level=Level.OK, detail=f"{name}: {url}")
+
+
+def _local_bucket(settings: Settings, name: str) -> Finding:
+    url = settings.bucket_url(name)
+    folder = _folder(url)
+    if folder is None:
+        return Finding(
+            check="buckets",
+            level=Level.FAIL,
+            detail=f"{name}: {url} is none of file://, gs:// and s3://",
+            mend=f"unset DOGGO_{name.upper()}_BUCKET or give it a folder",
+        )
+    if folder.exists() and not (folder.is_dir() and os.access(folder, os.R_OK | os.W_OK)):
+        return Finding(
+            check="buckets",
+            level=Level.FAIL,
+            detail=f"{name}: {folder} is not a folder that this user may read and write",
+            mend="change its owner or mode",
+        )
+    if not folder.exists() and not folder.is_relative_to(settings.home):
+        return Finding(
+            check="buckets",
+            level=Level.WARN,
+            detail=f"{name}: {folder} is not there",
+            mend="mount or make it; an empty one is made on first use",
+        )
+    return Finding(check="buckets", level=Level.OK, detail=f"{name}: {folder}")
 
 
 def photos(settings: Settings) -> Iterator[Finding]:
@@ -116,15 +137,11 @@ def photos(settings: Settings) -> Iterator[Finding]:
         yield Finding(check="photos", level=Level.OK, detail="none yet")
     for kind in kinds:
         file = settings.home / f"{kind}photos.db"
-        raw = _folder(settings.bucket_url(f"{kind}raw"))
+        raw = _opened(settings, f"{kind}raw")
         if raw is None or _damage(file):
             continue  # told by the checks of buckets and databases
         keys = {str(row[0]) for row in _query(file, "SELECT raw_key FROM photos")}
-        objects = {
-            path.relative_to(raw).as_posix()
-            for path in raw.rglob("*")
-            if path.is_file() and not path.name.startswith(".tmp")
-        }
+        objects = set(raw.list())
         lost, orphans = sorted(keys - objects), sorted(objects - keys)
         if lost:
             yield Finding(
@@ -150,15 +167,14 @@ def photos(settings: Settings) -> Iterator[Finding]:
 
 def models(settings: Settings) -> Iterator[Finding]:
     """Does production point to a bundle that is whole and answers?"""
-    folder = _folder(settings.bucket_url("bundle"))
-    if folder is None or not folder.is_dir():
+    bucket = _opened(settings, "bundle")
+    if bucket is None:
         yield _no_model()
         return
-    from doggo.storage.buckets import Bucket
     from doggo.storage.bundles import BundleStore
     from doggo.vision.predictor import Predictor
 
-    store = BundleStore(Bucket(folder))
+    store = BundleStore(bucket)
     pointer = store.production()
     if pointer is None:
         yield _no_model()
@@ -211,6 +227,15 @@ def _no_model() -> Finding:
         detail="nothing is in production yet",
         mend="doggo run FOLDER, or doggo bootstrap for a model that needs no photos",
     )
+
+
+def _opened(settings: Settings, name: str) -> Bucket | None:
+    """Return a bucket that is there; None if it is not, for opening a local one makes it."""
+    url = settings.bucket_url(name)
+    folder = _folder(url)
+    if not is_remote(url) and (folder is None or not folder.is_dir()):
+        return None
+    return open_bucket(url, cache=settings.bucket_cache, google_key=settings.gcssa_raw)
 
 
 def _folder(url: str) -> Path | None:

@@ -61,12 +61,14 @@ class PixelMaker:
 
     def _forget_lost(self) -> None:
         """Have the photos of shards that are gone or too short decoded again."""
-        lost = []
-        for shard, size in self._index.shard_sizes().items():
-            path = self._processed.path(shard)
-            if not path.is_file() or path.stat().st_size < HEADER_BYTES + size:
-                log.warning("shard_lost shard=%s", shard)
-                lost.append(shard)
+        there = self._processed.sizes("shards/")
+        lost = [
+            shard
+            for shard, size in self._index.shard_sizes().items()
+            if there.get(shard, 0) < HEADER_BYTES + size
+        ]
+        for shard in lost:
+            log.warning("shard_lost shard=%s", shard)
         if lost:
             self._index.forget_shards(lost)
 
@@ -123,6 +125,7 @@ class PixelMaker:
         return removed
 
     def _chunk(self, photos: Sequence[Photo], raw: Bucket) -> Chunk:
+        raw.fetch([photo.raw_key for photo in photos])
         return Chunk(
             files=tuple((photo.photo_id, str(raw.path(photo.raw_key))) for photo in photos),
             shard=str(self._spool.shard_path()),

@@ -138,7 +138,7 @@ def bundle_json(bundle: Bundle) -> dict[str, object]:
 
 def read_row(store: BundleStore, version: int, moves: tuple[Move, ...]) -> VersionRow:
     """Return what the store knows about a version; a damaged one is a row with its problem."""
-    folder = store.folder(version)
+    folder = store.papers(version)
     pointer = store.production()
     in_production = pointer is not None and pointer.version == version
     try:

@@ -243,6 +243,8 @@ def _compare(
     pair: Pair | None,
     progress: Progress,
 ) -> Comparison:
-    # Not store.folder: a champion that was deleted by hand must not stand in the way of --force.
-    champion = store.bucket.path(version_key(pointer.version))
+    # A champion that was deleted by hand must not stand in the way of --force.
+    there = pointer.version in store.versions()
+    gone = store.bucket.root / version_key(pointer.version)
+    champion = store.folder(pointer.version) if there else gone
     return compare(folder, champion, pointer.version, dataset, pair=pair, progress=progress)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from doggo.storage.buckets import Bucket
-from doggo.storage.json_files import damaged, read_json, to_bytes
+from doggo.storage.json_files import damaged, parse_json, to_bytes
 
 
 class Action(StrEnum):
@@ -119,7 +119,7 @@ class Audit:
             move = self._read(seq, promised)
             found.append(move)
             if move.previous_move is not None and move.previous_move >= seq:
-                raise damaged(self.bucket.path(_key(seq)))
+                raise damaged(self.bucket.shown(_key(seq)))
             seq, promised = move.previous_move, move.previous_sha256
         return tuple(reversed(found))
 
@@ -131,17 +131,18 @@ class Audit:
         return hashlib.sha256(self.bucket.read(_key(seq))).hexdigest()
 
     def _read(self, seq: int, promised_sha256: str | None) -> Move:
-        path = self.bucket.path(_key(seq))
-        if promised_sha256 is not None and self._sha256(seq) != promised_sha256:
-            raise damaged(path)
-        values = dict(read_json(path))
+        shown = self.bucket.shown(_key(seq))
+        data = self.bucket.read(_key(seq))
+        if promised_sha256 is not None and hashlib.sha256(data).hexdigest() != promised_sha256:
+            raise damaged(shown)
+        values = dict(parse_json(data, shown))
         try:
             values["action"] = Action(str(values["action"]))
             move = Move(**values)  # type: ignore[arg-type]  # its bytes are those that we wrote
         except (KeyError, TypeError, ValueError) as error:
-            raise damaged(path) from error
+            raise damaged(shown) from error
         if move.seq != seq:
-            raise damaged(path)
+            raise damaged(shown)
         return move
 
 

@@ -1,37 +1,70 @@
-"""A bucket: named bytes under a URL.
+"""A bucket: named bytes under a URL, here in a local folder.
 
 Owns atomicity: an object is either wholly there or not there. Knows nothing of photos or
-bundles. This release reads and writes `file://` buckets.
+bundles. `cloud.py` has the same over an object store; one contract suite runs over both.
 """
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import errno
+import hashlib
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlparse
 
+from filelock import FileLock
+
 from doggo.core.errors import StorageError, UsageError
+from doggo.core.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
 
 _TMP = ".tmp"
 
 
-def open_bucket(url: str) -> Bucket:
-    """Return the bucket at `url`, creating the folder of a local one.
+def open_bucket(
+    url: str, *, cache: Path | None = None, google_key: SecretStr | None = None
+) -> Bucket:
+    """Return the bucket at a `file://`, `gs://` or `s3://` URL, making the folder of a local one.
+
+    Args:
+        cache: where local copies of buckets far away are kept, each in a folder of its own;
+            None: in a temporary one that goes with this process.
+        google_key: a service account's JSON key in base64, for `gs://`.
 
     Raises:
         UsageError: the URL's scheme is not one that this installation can open.
         StorageError: the folder cannot be made or is not writable.
     """
+    from doggo.storage.remote import Remote, is_remote
+
     parsed = urlparse(url)
-    if parsed.scheme != "file":
-        raise UsageError(f"cannot open bucket {url!r}: this release reads file:// URLs only")
-    return Bucket(Path(unquote(parsed.path)))
+    if parsed.scheme == "file":
+        return Bucket(Path(unquote(parsed.path)))
+    if not is_remote(url):
+        raise UsageError(f"cannot open bucket {url!r}: its URL must be file://, gs:// or s3://")
+    from doggo.storage.cloud import CloudBucket
+
+    if cache is None:
+        cache = Path(tempfile.mkdtemp(prefix="doggo-cache-"))
+        atexit.register(shutil.rmtree, cache, ignore_errors=True)
+    return CloudBucket(Remote(url, google_key), cache / _folder_name(url))
+
+
+def _folder_name(url: str) -> str:
+    """Return a name for a URL's cache that a person recognises and no two URLs share."""
+    words = re.sub(r"[^a-z0-9]+", "-", url.lower()).strip("-")[:60]
+    return f"{words}-{hashlib.sha256(url.rstrip('/').encode()).hexdigest()[:8]}"
 
 
 class Bucket:
@@ -45,8 +78,23 @@ class Bucket:
             root.mkdir(parents=True, exist_ok=True)
 
     def path(self, key: str) -> Path:
-        """Return a local path of an object, for memory mapping; the object may not exist."""
+        """Return a local path of an object that never changes; it may not exist.
+
+        For memory mapping and for other processes. In an object store this fetches it.
+        """
         return Path(self._path(key))
+
+    def fetch(
+        self, keys: Collection[str], progress: Progress = silent, stage: str = "download"
+    ) -> None:
+        """Have objects that never change at hand for `path`, many at once; here they are.
+
+        One that is not there is left out, and its path is one that is not there.
+        """
+
+    def shown(self, key: str) -> str:
+        """Return where an object is, for a person."""
+        return self._path(key)
 
     def uri(self, key: str) -> str:
         return f"{self.url}/{quote(key)}"
@@ -68,6 +116,14 @@ class Bucket:
         """
         with _storage_errors(f"read {key} in {self.root}"):
             return self.path(key).read_bytes()
+
+    def read_stored(self, key: str) -> bytes:
+        """Return an object's bytes as they are stored, never those of a local copy.
+
+        Raises:
+            StorageError: it is not there or cannot be read.
+        """
+        return self.read(key)
 
     def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
         """Create or replace an object atomically.
@@ -189,20 +245,111 @@ class Bucket:
             finally:
                 os.close(descriptor)
 
+    def swap(self, key: str, data: bytes, expected: bytes | None) -> bool:
+        """Replace an object only if it still is what was `expected` (None: not there); durable.
+
+        Of two writers who expect the same, one wins. Returns whether it was written.
+        """
+        with _storage_errors(f"write {key} in {self.root}"), FileLock(self.root / ".swap.lock"):
+            found = self.path(key).read_bytes() if self.exists(key) else None
+            if found != expected:
+                return False
+            self.write(key, data)
+        return True
+
+    def publish(self, key: str, files: Mapping[str, Path | bytes], *, last: str) -> bool:
+        """Write files (by name) under `key`: all of them appear, or nothing; durable.
+
+        Args:
+            last: the file whose presence says that the folder is whole.
+
+        Returns:
+            Whether it was written; False: the key is taken.
+        """
+        assert last in files
+        target = self.path(key)
+        with _storage_errors(f"write {key} in {self.root}"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            staged = _temporary_beside(target)
+            try:
+                _write_folder(staged, files)
+                staged.rename(target)
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    return False
+                raise
+            finally:
+                shutil.rmtree(staged, ignore_errors=True)
+            fsync_folder(target.parent)
+        return True
+
+    def sweep(self, prefix: str) -> None:
+        """Remove what killed writers left under `prefix`; for who keeps other writers out."""
+        with _storage_errors(f"clear up {prefix} in {self.root}"):
+            for path in self.path(prefix).glob(f"{_TMP}*"):
+                shutil.rmtree(path)
+
+    def published(self, prefix: str, *, last: str) -> Sequence[str]:
+        """Return the keys of the folders under `prefix` (which ends with a slash), sorted."""
+        return self.claimed(prefix)
+
+    def claimed(self, prefix: str) -> Sequence[str]:
+        """Return the keys under `prefix` that `publish` would find taken, sorted."""
+        parent = self.path(prefix)
+        with _storage_errors(f"list {parent}"):
+            if not parent.is_dir():
+                return []
+            names = [path.name for path in parent.iterdir() if not path.name.startswith(_TMP)]
+        return [prefix + name for name in sorted(names)]
+
+    def folder(self, key: str, names: Collection[str]) -> Path:
+        """Return the local path of a published folder in which at least `names` are at hand."""
+        return self.path(key)
+
     def delete(self, key: str) -> None:
         """Remove an object; nothing happens if it is not there."""
         with _storage_errors(f"delete {key} in {self.root}"):
             self.path(key).unlink(missing_ok=True)
 
+    def trim(self, limit_bytes: int) -> None:
+        """Bound what is kept locally of an object store; nothing to do here."""
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Return the bytes of every object whose key starts with `prefix`, sorted by key.
+
+        Unfinished writes are not listed.
+        """
+        folder = self.path(prefix.rpartition("/")[0])
+        with _storage_errors(f"list {self.root}"):
+            found = {
+                path.relative_to(self.root).as_posix(): path.stat().st_size
+                for path in folder.rglob("*")
+                if path.is_file() and not _is_ours(path.relative_to(self.root))
+            }
+        return {key: found[key] for key in sorted(found) if key.startswith(prefix)}
+
     def list(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys that start with `prefix`, sorted; unfinished writes are not listed."""
-        with _storage_errors(f"list {self.root}"):
-            keys = sorted(
-                path.relative_to(self.root).as_posix()
-                for path in self.root.rglob("*")
-                if path.is_file() and not path.name.startswith(_TMP)
-            )
-        return (key for key in keys if key.startswith(prefix))
+        return iter(self.sizes(prefix))
+
+
+def _is_ours(relative: Path) -> bool:
+    """Whether a file is none of the bucket's objects: a write under way, or a lock."""
+    return relative.as_posix() in (".swap.lock", ".lock") or any(
+        part.startswith(_TMP) for part in relative.parts
+    )
+
+
+def _write_folder(folder: Path, files: Mapping[str, Path | bytes]) -> None:
+    folder.mkdir()
+    for name, source in files.items():
+        if isinstance(source, bytes):
+            (folder / name).write_bytes(source)
+        else:
+            shutil.copyfile(source, folder / name)
+        with (folder / name).open("rb") as written:
+            os.fsync(written.fileno())
+    fsync_folder(folder)
 
 
 def fsync_folder(folder: Path) -> None:

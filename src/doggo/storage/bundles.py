@@ -2,7 +2,7 @@
 
     versions/v0001/...   a sealed bundle and its card; visible only once it is whole
     audit/000001.json    one object a move, created once, each naming the one before it
-    production           {version, sha256, move}: the truth, written last
+    production           {version, sha256, move}: the truth, written last, swapped and not replaced
 
 Owns the layout and its atomicity. Knows nothing of gates, runtimes or metrics. The pointer
 names its move, so the history is the chain that starts there: the record of a move that was
@@ -11,9 +11,7 @@ killed before it reached the pointer is on no chain, and a reader never sees it.
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -22,13 +20,14 @@ from filelock import FileLock, Timeout
 
 from doggo.core.errors import BundleError, StorageError, UsageError
 from doggo.storage.audit import Action, Audit, Move
-from doggo.storage.buckets import Bucket, explain_os_error, explained, fsync_folder
+from doggo.storage.buckets import Bucket, explain_os_error, explained
 from doggo.storage.disk import need_disk
-from doggo.storage.json_files import Json, damaged, read_json, to_bytes
+from doggo.storage.json_files import Json, damaged, parse_json, read_json, to_bytes
 from doggo.vision.bundle import BUNDLE_FILE, CARD_FILE, FILES, bundle_sha256, read_bundle
 
 POINTER = "production"
-_STAGED = ".tmp-"
+_VERSIONS = "versions/"
+_PAPERS = (BUNDLE_FILE, CARD_FILE, "labels.json", "validation.json")
 _LOCK_TIMEOUT_S = 300.0
 
 
@@ -56,22 +55,32 @@ class BundleStore:
 
     def versions(self) -> tuple[int, ...]:
         """Return the numbers of all versions, oldest first."""
-        folder = self.bucket.path("versions")
-        with explained(f"list {folder}"):
-            names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        return tuple(sorted(int(name[1:]) for name in names if _is_version(name)))
+        return _numbers(self.bucket.published(_VERSIONS, last=CARD_FILE))
 
     def folder(self, version: int) -> Path:
-        """Return the folder of a version.
+        """Return the local folder of a version, all of it at hand.
 
         Raises:
             UsageError: there is no such version.
+            StorageError: it cannot be fetched.
         """
-        folder = self.bucket.path(version_key(version))
-        if not folder.is_dir():
-            known = ", ".join(map(str, self.versions())) or "none"
+        return self._at_hand(version, (*FILES, BUNDLE_FILE, CARD_FILE))
+
+    def papers(self, version: int) -> Path:
+        """Return the folder of a version with all but its weights: what `parse_bundle` reads.
+
+        Raises:
+            UsageError: there is no such version.
+            StorageError: it cannot be fetched.
+        """
+        return self._at_hand(version, _PAPERS)
+
+    def _at_hand(self, version: int, names: Sequence[str]) -> Path:
+        versions = self.versions()
+        if version not in versions:
+            known = ", ".join(map(str, versions)) or "none"
             raise UsageError(f"there is no version {version}; the versions here are: {known}")
-        return folder
+        return self.bucket.folder(version_key(version), names)
 
     def card(self, version: int) -> Json:
         """Return what register wrote about a version.
@@ -79,13 +88,13 @@ class BundleStore:
         Raises:
             StorageError: the card is damaged.
         """
-        return read_json(self.folder(version) / CARD_FILE)
+        return read_json(self.papers(version) / CARD_FILE)
 
     def add(self, folder: Path, card: Json) -> int:
         """Copy a sealed bundle into the store and return its version.
 
-        The copy is staged, made durable and then renamed: a version is whole or not there. A
-        bundle that the store already has keeps its version and its first card.
+        A version is whole or not there, and two writers never share a number. A bundle that the
+        store already has keeps its version and its first card.
 
         Raises:
             BundleError: `folder` holds no sealed bundle.
@@ -94,23 +103,29 @@ class BundleStore:
         sha256 = bundle_sha256(folder)
         with self.exclusive():
             for version in reversed(self.versions()):
-                if _holds(self.folder(version), sha256):
+                if self._holds(version, sha256):
                     return version
-            version = max(self.versions(), default=0) + 1
-            parent = self.bucket.path("versions")
-            need_disk(parent, _size_bytes(folder), f"version {version} of the model")
-            with explained(f"add version {version} in {parent}"):
-                parent.mkdir(parents=True, exist_ok=True)
-                _remove_leftovers(parent)
-                staged = parent / f"{_STAGED}{version}"
-                try:
-                    _stage(folder, staged, {**card, "version": version})
-                    staged.rename(self.bucket.path(version_key(version)))
-                except BaseException:
-                    shutil.rmtree(staged, ignore_errors=True)
-                    raise
-                fsync_folder(parent)
+            version = max(_numbers(self.bucket.claimed(_VERSIONS)), default=0) + 1
+            need_disk(self.bucket.root, _size_bytes(folder), f"version {version} of the model")
+            self.bucket.sweep(_VERSIONS)
+            while not self._publish(folder, version, card):
+                version += 1  # taken by a writer that does not see our lock
         return version
+
+    def _publish(self, folder: Path, version: int, card: Json) -> bool:
+        files: dict[str, Path | bytes] = {name: folder / name for name in (*FILES, BUNDLE_FILE)}
+        files[CARD_FILE] = to_bytes({**card, "version": version})
+        return self.bucket.publish(version_key(version), files, last=CARD_FILE)
+
+    def _holds(self, version: int, sha256: str) -> bool:
+        """Whether a version is this bundle and still whole: a damaged one cannot stand for it."""
+        try:
+            if bundle_sha256(self.papers(version)) != sha256:
+                return False
+            read_bundle(self.folder(version))
+        except (BundleError, StorageError):
+            return False
+        return True
 
     def production(self) -> Pointer | None:
         """Return what is in production, or None.
@@ -118,13 +133,17 @@ class BundleStore:
         Raises:
             StorageError: the pointer cannot be read.
         """
-        if not self.bucket.exists(POINTER):
+        data = self._pointer_bytes()
+        if data is None:
             return None
-        values = read_json(self.bucket.path(POINTER))
+        values = parse_json(data, self.bucket.shown(POINTER))
         version, sha256, move = (values.get(item.name) for item in fields(Pointer))
         if not (isinstance(version, int) and isinstance(sha256, str) and isinstance(move, int)):
-            raise damaged(self.bucket.path(POINTER))
+            raise damaged(self.bucket.shown(POINTER))
         return Pointer(version=version, sha256=sha256, move=move)
+
+    def _pointer_bytes(self) -> bytes | None:
+        return self.bucket.read(POINTER) if self.bucket.exists(POINTER) else None
 
     def move(
         self,
@@ -142,7 +161,8 @@ class BundleStore:
             StorageError: the disk refuses; production is what it was.
         """
         with self.exclusive():
-            sha256 = bundle_sha256(self.folder(version))
+            sha256 = bundle_sha256(self.papers(version))
+            before = self._pointer_bytes()
             pointer = self.production()
             move = self._audit.append(
                 actor=actor,
@@ -155,7 +175,11 @@ class BundleStore:
                 previous_move=None if pointer is None else pointer.move,
             )
             target = Pointer(version=version, sha256=sha256, move=move.seq)
-            self.bucket.write(POINTER, to_bytes(asdict(target)))
+            if not self.bucket.swap(POINTER, to_bytes(asdict(target)), before):
+                raise StorageError(
+                    "production was moved by somebody else meanwhile: look with `doggo models "
+                    "list`, then run the same command again"
+                )
         return move
 
     def audit(self) -> tuple[Move, ...]:
@@ -169,7 +193,7 @@ class BundleStore:
             return ()
         moves = self._audit.chain(pointer.move)
         if (moves[-1].to_version, moves[-1].sha256) != (pointer.version, pointer.sha256):
-            raise damaged(self.bucket.path(POINTER))
+            raise damaged(self.bucket.shown(POINTER))
         return moves
 
     @contextmanager
@@ -195,43 +219,16 @@ class BundleStore:
             self._lock.release()
 
 
-def _holds(folder: Path, sha256: str) -> bool:
-    """Whether a version is this bundle and still whole: a damaged one cannot stand for it."""
-    try:
-        if bundle_sha256(folder) != sha256:
-            return False
-        read_bundle(folder)
-    except BundleError:
-        return False
-    return True
-
-
 def _size_bytes(folder: Path) -> int:
     with explained(f"read the bundle {folder}"):
         return sum((folder / name).stat().st_size for name in (*FILES, BUNDLE_FILE))
 
 
-def _stage(source: Path, staged: Path, card: Json) -> None:
-    staged.mkdir()
-    for name in (*FILES, BUNDLE_FILE):
-        shutil.copyfile(source / name, staged / name)
-    (staged / CARD_FILE).write_bytes(to_bytes(card))
-    for path in staged.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    fsync_folder(staged)
-
-
-def _remove_leftovers(parent: Path) -> None:
-    # Staging happens under the lock, so what is found here was left by a killed process.
-    for path in parent.glob(f"{_STAGED}*"):
-        shutil.rmtree(path)
-
-
 def version_key(version: int) -> str:
     """Return where a version's folder lies in the bucket."""
-    return f"versions/v{version:04d}"
+    return f"{_VERSIONS}v{version:04d}"
 
 
-def _is_version(name: str) -> bool:
-    return name.startswith("v") and name[1:].isdecimal()
+def _numbers(keys: Iterable[str]) -> tuple[int, ...]:
+    names = (key.removeprefix(f"{_VERSIONS}v") for key in keys)
+    return tuple(sorted(int(name) for name in names if name.isdecimal()))

@@ -25,15 +25,24 @@ def read_json(path: Path) -> Json:
     """
     with explained(f"read {path}"):
         data = path.read_bytes()
+    return parse_json(data, str(path))
+
+
+def parse_json(data: bytes, shown: str) -> Json:
+    """Return the object in these bytes, which lie at `shown`.
+
+    Raises:
+        StorageError: they hold no JSON object.
+    """
     try:
         values = json.loads(data)
     except ValueError as error:
-        raise damaged(path) from error
+        raise damaged(shown) from error
     if not isinstance(values, dict):
-        raise damaged(path)
+        raise damaged(shown)
     return values
 
 
-def damaged(path: Path) -> StorageError:
-    """Return the error for a file whose contents cannot be what was written."""
-    return StorageError(f"{path} is damaged or was altered; restore it with `doggo restore`")
+def damaged(shown: str) -> StorageError:
+    """Return the error for an object whose contents cannot be what was written."""
+    return StorageError(f"{shown} is damaged or was altered; restore it with `doggo restore`")

@@ -21,6 +21,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from doggo.core.errors import StorageError
+from doggo.core.progress import Progress, silent
 from doggo.core.records import ManifestRow
 from doggo.storage.buckets import Bucket, explain_os_error
 
@@ -150,6 +151,10 @@ class PixelReader:
                 "run `doggo preprocess` again"
             )
         return array[row.offset : end].reshape(row.height_px, row.width_px, 3)
+
+    def fetch(self, rows: Iterable[ManifestRow], progress: Progress = silent) -> None:
+        """Have the shards of these rows at hand: those of a bucket far away come together."""
+        self.bucket.fetch(sorted({row.shard for row in rows}), progress, "fetch")
 
     def images(self, rows: Iterable[ManifestRow]) -> Iterator[U8]:
         """Yield the pixels of many photos in the order given; quickest in manifest order."""

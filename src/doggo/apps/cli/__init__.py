@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from doggo import __version__
-from doggo.apps.cli import data, datasets, models, operate, predict, train
+from doggo.apps.cli import buckets, data, datasets, models, operate, predict, train
 from doggo.apps.cli.output import say
 from doggo.core.errors import DoggoError, GateError, UsageError
 
@@ -67,6 +67,11 @@ for _commands in (data, train, predict, operate):
     _commands.add_to(app)
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="data")
+app.add_typer(buckets.app, name="buckets")
+
+
+# They log every failed try with its traceback; what is left of it comes as our one line.
+_TALKATIVE = ("gcsfs", "s3fs", "fsspec", "aiobotocore", "asyncio")
 
 
 @app.callback()
@@ -79,6 +84,9 @@ def _options(
         level=logging.INFO if verbose else logging.WARNING,
         format="%(levelname)s %(name)s %(message)s",
     )
+    if not verbose:
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     if version:
         typer.echo(__version__)
         raise typer.Exit
