@@ -84,6 +84,7 @@ def take_in(
         raw=stores.raw,
         spool=stores.spool,
         workers=stores.workers,
+        open_source=stores.open_bucket,
         progress=progress,
     )
 

@@ -13,11 +13,12 @@ import pillow_heif
 import pytest
 from PIL import Image
 from tests.homes import Home, counts, drawn_folder, jpeg, near, write_folder
+from tests.object_stores import ObjectStore
 from tests.pictures import SECRETS, encode, picture, telling
 
 from doggo.core.errors import InputError, StorageError
 from doggo.core.records import Origin
-from doggo.storage.buckets import Bucket
+from doggo.storage.buckets import Bucket, open_bucket
 from doggo.vision.photo import canonical
 
 
@@ -245,8 +246,19 @@ def test_a_disk_that_cannot_hold_them_is_refused_before_the_start(
     assert not list(home.raw.list())
 
 
-def test_a_bucket_of_the_first_doggo_is_taken_over(home: Home, tmp_path: Path) -> None:
-    bucket = Bucket(tmp_path / "preprocessed-images")
+@pytest.fixture(params=["local", "gcs", "s3"])
+def bucket(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Bucket:
+    if request.param == "local":
+        return Bucket(tmp_path / "preprocessed-images")
+    store: ObjectStore = request.getfixturevalue(f"{request.param}_store")
+    for name, value in store.env.items():
+        monkeypatch.setenv(name, value)
+    return open_bucket(f"{store.new_bucket()}/preprocessed-images", cache=tmp_path / "cache")
+
+
+def test_a_bucket_of_the_first_doggo_is_taken_over(home: Home, bucket: Bucket) -> None:
     array_HWC = np.asarray(picture(120, 90, 7))
     arrays = {"pug/pug_1.npy": array_HWC, "pug/pug_2.npy": array_HWC / 255}
     for key, array in arrays.items():
@@ -266,3 +278,4 @@ def test_a_bucket_of_the_first_doggo_is_taken_over(home: Home, tmp_path: Path) -
     kept = bucket.read("pug/pug_1.npy")
     assert added["pug_1.npy"].source_sha256 == hashlib.sha256(kept).hexdigest()
     assert counts(home.take_in(bucket.url)) == {"already_present": 2, "quarantined": 1}
+    assert home.state()["staging"] == []

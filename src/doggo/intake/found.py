@@ -9,12 +9,11 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from doggo.core.errors import StorageError
-from doggo.storage.buckets import Bucket, open_bucket
+from doggo.storage.buckets import Bucket, explained
 from doggo.vision.photo import MAX_BYTES
 
 ARRAY_MAGIC = b"\x93NUMPY"
@@ -35,15 +34,18 @@ class Stored(Protocol):
         ...
 
 
-class BucketObject(NamedTuple):
-    """An object of a bucket that is read over its URL."""
+@dataclass(frozen=True, slots=True)
+class BucketObject:
+    """An object of a bucket."""
 
-    url: str
+    bucket: Bucket
     key: str
+    size_bytes: int
 
     @property
-    def size_bytes(self) -> int:
-        return 0
+    def is_near(self) -> bool:
+        """Whether the object is a local file."""
+        return self.bucket.url.startswith("file://")
 
     def blocks(self) -> Iterator[bytes]:
         """Yield its bytes.
@@ -53,11 +55,29 @@ class BucketObject(NamedTuple):
             StorageError: the bucket fails: a matter of the whole run.
         """
         try:
-            yield _bucket(self.url).read(self.key)
+            yield self.bucket.read(self.key)
         except StorageError as error:
             if isinstance(error.__cause__, FileNotFoundError | PermissionError):
-                raise error.__cause__ from None
+                raise error.__cause__  # noqa: B904 - one photo, not the bucket
             raise
+
+    def fetch(self, target: Path) -> str | Stored:
+        """Return what another process reads it from: its own file, or a copy at `target`.
+
+        Raises:
+            StorageError: the bucket or the disk fails.
+        """
+        if self.is_near:
+            return str(self.bucket.path(self.key))
+        if self.size_bytes > MAX_ARRAY_BYTES:
+            return self  # nobody will read it
+        try:
+            data = b"".join(self.blocks())
+        except OSError:
+            return str(target)  # which is not there: the reader will tell
+        with explained(f"write {target}"):
+            target.write_bytes(data)
+        return str(target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +140,8 @@ def load(place: str | Stored) -> tuple[str, bytes | None]:
                 return hash_file(place), None
             file.seek(0)
             data = file.readall()
+    elif place.size_bytes > MAX_ARRAY_BYTES:
+        return "", None
     else:
         parts, read_bytes = list[bytes](), 0
         for block in place.blocks():
@@ -144,8 +166,3 @@ def hash_file(place: str | Stored) -> str:
 
 def _limit(head: bytes) -> int:
     return MAX_ARRAY_BYTES if head.startswith(ARRAY_MAGIC) else MAX_BYTES
-
-
-@lru_cache(maxsize=8)
-def _bucket(url: str) -> Bucket:
-    return open_bucket(url)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from doggo.core.errors import InputError, Rejection
@@ -21,7 +21,7 @@ from doggo.intake.found import Found, hash_file
 from doggo.intake.report import IntakeReport
 from doggo.intake.scan import scan
 from doggo.intake.settle import Settler
-from doggo.storage.buckets import Bucket
+from doggo.storage.buckets import Bucket, open_bucket
 from doggo.storage.disk import need_disk
 from doggo.storage.photos import PhotoStore
 from doggo.storage.spool import Spool
@@ -51,6 +51,7 @@ def intake(
     spool: Path,
     workers: int = 0,
     origin: Origin = Origin.OWNER,
+    open_source: Callable[[str], Bucket] = open_bucket,
     progress: Progress = silent,
 ) -> IntakeReport:
     """Take in every picture under `paths`; running it again adds nothing.
@@ -61,6 +62,7 @@ def intake(
         spool: working folder, best on the disk of the buckets.
         workers: decoding processes; 0 means one a core.
         origin: whose photos they are; users' photos are never shown.
+        open_source: opens a bucket to take in by its URL.
 
     Raises:
         UsageError: a path does not exist.
@@ -70,7 +72,7 @@ def intake(
     """
     reader = Reader(_READER, count=workers, timeout_s=_CHUNK_TIMEOUT_S)
     with store.exclusive("intake"), Spool(spool).session() as staging, reader:
-        found = scan(paths, labels, scratch=staging / "inflated")
+        found = scan(paths, labels, scratch=staging / "inflated", open_source=open_source)
         if not found.files:
             given = ", ".join(str(path) for path in paths)
             message = f"no files to take in under {given}: give a folder with a folder a breed"

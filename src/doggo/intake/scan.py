@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -24,12 +24,16 @@ from doggo.intake.labels import (
     read_labels,
 )
 from doggo.intake.packed import scan_archive
-from doggo.storage.buckets import open_bucket
+from doggo.storage.buckets import Bucket, open_bucket
 from doggo.storage.members import is_archive
 
 
 def scan(
-    paths: Sequence[Path | str], labels: Path | None = None, *, scratch: Path | None = None
+    paths: Sequence[Path | str],
+    labels: Path | None = None,
+    *,
+    scratch: Path | None = None,
+    open_source: Callable[[str], Bucket] = open_bucket,
 ) -> Scan:
     """Return every file under `paths` with its breed, in a fixed order.
 
@@ -44,6 +48,7 @@ def scan(
         labels: a CSV for all of them; without it a `labels.csv` in a folder counts for it, or a
             `meta_data.csv`, which leaves what it does not name to the folders.
         scratch: where a compressed tar may be inflated; None: it is refused.
+        open_source: opens a bucket by its URL, with whatever credentials it needs.
 
     Raises:
         UsageError: a path does not exist.
@@ -55,7 +60,7 @@ def scan(
     common = read_labels(labels) if labels is not None else None
     for path in paths:
         if "://" in str(path):
-            _scan_bucket(str(path).rstrip("/"), common, result)
+            _scan_bucket(str(path).rstrip("/"), open_source, common, result)
             continue
         root = Path(path).absolute()
         if not root.exists():
@@ -85,7 +90,9 @@ def _scan_folder(
         result.ignored.extend(labels.without_file(inside))
 
 
-def _scan_bucket(url: str, common: Labels | None, result: Scan) -> None:
+def _scan_bucket(
+    url: str, open_source: Callable[[str], Bucket], common: Labels | None, result: Scan
+) -> None:
     """List a bucket, which may be one that the first doggo made.
 
     Its labels are those of a folder: `BREED/NAME.npy`, `BREED_ID.jpg`, `meta_data.csv`.
@@ -94,24 +101,24 @@ def _scan_bucket(url: str, common: Labels | None, result: Scan) -> None:
     here = parsed.scheme == "file"
     if not (parsed.netloc or parsed.path) or (here and not Path(unquote(parsed.path)).is_dir()):
         raise UsageError(f"no such bucket: {url}")  # opening a local one would make it
-    bucket = open_bucket(url)
-    keys = list(bucket.list())
+    bucket = open_source(url)
+    keys = bucket.sizes()
     labels = common
     if labels is None and SEED_LABELS_FILE in keys:
         shown = f"{url}/{SEED_LABELS_FILE}"
         labels = parse_labels(bucket.read(SEED_LABELS_FILE), shown, alone=False)
         result.ignored.append(Ignored(shown, "read as the labels of this bucket"))
-        keys.remove(SEED_LABELS_FILE)
+        del keys[SEED_LABELS_FILE]
     root = "/" + unquote(url).rpartition("/")[2]
-    for key in keys:
+    for key, size_bytes in keys.items():
         shown = f"{url}/{key}"
         if any(part.startswith(".") for part in key.split("/")):
             result.ignored.append(Ignored(shown, "hidden"))
             continue
-        stored = BucketObject(url, key)
+        stored = BucketObject(bucket, key, size_bytes)
         result.files.append(labelled(f"{root}/{key}", root, labels, shown=shown, stored=stored))
     if labels is not None:
-        result.ignored.extend(labels.without_file(keys))
+        result.ignored.extend(labels.without_file(list(keys)))
 
 
 def _labels_file_in(root: Path) -> Path | None:
