@@ -10,11 +10,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.object_stores import ObjectStore
 from tests.serving import Serving
 from tests.tiny_bundle import make_bundle, picture
 
-from doggo.serve.models import FixedBundle, Models, ProductionBundle
-from doggo.storage.buckets import Bucket
+from doggo.core.errors import StorageError
+from doggo.serve.models import POLL_FAR_S, FixedBundle, Models, ProductionBundle
+from doggo.storage.buckets import Bucket, open_bucket
 from doggo.storage.bundles import BundleStore
 
 RED = picture((230, 20, 20))
@@ -141,6 +143,50 @@ def test_a_pointer_that_cannot_be_read_leaves_the_model_serving(store: BundleSto
     models.look()
     assert models.refusal is None
     assert models.current.model.version == 2
+
+
+def test_a_server_follows_a_promotion_made_on_another_machine(
+    gcs_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in gcs_store.env.items():
+        monkeypatch.setenv(name, value)
+    url = gcs_store.new_bucket()
+    here, there = (BundleStore(open_bucket(url, cache=tmp_path / name)) for name in "ab")
+    for turn in (0, 1):
+        there.add(make_bundle(tmp_path / f"turn{turn}", turn=turn), {})
+    models = Models(ProductionBundle(here))
+    models.look()
+    assert models.current is None
+    for version in (1, 2, 1):
+        promote(there, version)
+        models.look()
+        assert models.current is not None
+        assert models.current.model.version == version
+    assert ProductionBundle(here).poll_s == POLL_FAR_S
+
+
+def test_a_machine_that_lost_the_race_for_production_is_told(
+    gcs_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in gcs_store.env.items():
+        monkeypatch.setenv(name, value)
+    url = gcs_store.new_bucket()
+    here, there = (BundleStore(open_bucket(url, cache=tmp_path / name)) for name in "ab")
+    for turn in (0, 1):
+        there.add(make_bundle(tmp_path / f"turn{turn}", turn=turn), {})
+    promote(there, 1)
+    append = here._audit.append
+
+    def meanwhile(**record: object) -> object:
+        promote(there, 2)  # between this machine's look at the pointer and its write
+        return append(**record)
+
+    monkeypatch.setattr(here._audit, "append", meanwhile)
+    with pytest.raises(StorageError, match="production was moved by somebody else meanwhile"):
+        promote(here, 2)
+    pointer = here.production()
+    assert pointer is not None
+    assert [move.to_version for move in here.audit()] == [1, 2]
 
 
 def test_a_fixed_bundle_ignores_production(tmp_path: Path, store: BundleStore) -> None:

@@ -26,6 +26,7 @@ from doggo.vision.runtime import Pair, available_cores
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.5
+POLL_FAR_S = 5.0  # a look at an object store is a request that is paid for
 RETRY_S = 30.0  # a bundle never changes, but the disk it lies on may have failed for a moment
 
 
@@ -49,6 +50,11 @@ class ModelSource(Protocol):
         """Return what should be served, None for nothing; cheap, asked often."""
         ...
 
+    @property
+    def poll_s(self) -> float:
+        """Pause between two looks."""
+        ...
+
     def load(self, wanted: Wanted) -> Predictor:
         """Return that model; slow. Raises a DoggoError if it cannot be used."""
         ...
@@ -56,6 +62,8 @@ class ModelSource(Protocol):
 
 class FixedBundle:
     """One bundle folder, whatever production is (`doggo serve --bundle`)."""
+
+    poll_s = POLL_S
 
     def __init__(self, folder: Path, pair: Pair | None = None) -> None:
         self._folder = folder
@@ -80,6 +88,10 @@ class ProductionBundle:
         if pointer is None:
             return None
         return Wanted(name=str(pointer.version), sha256=pointer.sha256)
+
+    @property
+    def poll_s(self) -> float:
+        return POLL_FAR_S if self._store.bucket.far else POLL_S
 
     def load(self, wanted: Wanted) -> Predictor:
         folder = self._store.folder(int(wanted.name))
@@ -106,7 +118,7 @@ class Models:
         source: says what should be served.
         on_swap: told a model that has just been taken into service.
         on_refusal: told once about each bundle that was refused.
-        poll_s: pause between two looks at the source.
+        poll_s: pause between two looks at the source; None: the source's own.
     """
 
     def __init__(
@@ -115,12 +127,12 @@ class Models:
         *,
         on_swap: Callable[[Predictor], None] = lambda _: None,
         on_refusal: Callable[[Refusal], None] = lambda _: None,
-        poll_s: float = POLL_S,
+        poll_s: float | None = None,
     ) -> None:
         self._source = source
         self._on_swap = on_swap
         self._on_refusal = on_refusal
-        self._poll_s = poll_s
+        self._poll_s = source.poll_s if poll_s is None else poll_s
         self._serving: Wanted | None = None
         self._retry_at = 0.0
         self._stop = threading.Event()

@@ -68,7 +68,14 @@ def _folder_name(url: str) -> str:
 
 
 class Bucket:
-    """Named bytes in a local folder. Keys are relative POSIX paths."""
+    """Named bytes in a local folder. Keys are relative POSIX paths.
+
+    Attributes:
+        root: local folder of the objects, or of what is kept of them here.
+        far: whether each look costs a request over a network.
+    """
+
+    far = False
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -116,6 +123,10 @@ class Bucket:
         """
         with _storage_errors(f"read {key} in {self.root}"):
             return self.path(key).read_bytes()
+
+    def find(self, key: str) -> bytes | None:
+        """Return an object's bytes as they are stored, or None if there is none."""
+        return self.read(key) if self.exists(key) else None
 
     def read_stored(self, key: str) -> bytes:
         """Return an object's bytes as they are stored, never those of a local copy.

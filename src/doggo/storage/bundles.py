@@ -133,7 +133,7 @@ class BundleStore:
         Raises:
             StorageError: the pointer cannot be read.
         """
-        data = self._pointer_bytes()
+        data = self.bucket.find(POINTER)
         if data is None:
             return None
         values = parse_json(data, self.bucket.shown(POINTER))
@@ -141,9 +141,6 @@ class BundleStore:
         if not (isinstance(version, int) and isinstance(sha256, str) and isinstance(move, int)):
             raise damaged(self.bucket.shown(POINTER))
         return Pointer(version=version, sha256=sha256, move=move)
-
-    def _pointer_bytes(self) -> bytes | None:
-        return self.bucket.read(POINTER) if self.bucket.exists(POINTER) else None
 
     def move(
         self,
@@ -162,7 +159,7 @@ class BundleStore:
         """
         with self.exclusive():
             sha256 = bundle_sha256(self.papers(version))
-            before = self._pointer_bytes()
+            before = self.bucket.find(POINTER)
             pointer = self.production()
             move = self._audit.append(
                 actor=actor,

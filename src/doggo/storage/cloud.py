@@ -39,6 +39,8 @@ class CloudBucket(Bucket):
         cache: folder for local copies; its loss costs time and nothing else.
     """
 
+    far = True
+
     def __init__(self, remote: Remote, cache: Path) -> None:
         super().__init__(cache)
         self.url = remote.url
@@ -98,6 +100,10 @@ class CloudBucket(Bucket):
             with explained(f"read {local}"):
                 return local.read_bytes()
         return self._remote.read(key)
+
+    def find(self, key: str) -> bytes | None:
+        self._path(key)
+        return self._remote.find(key)
 
     def read_stored(self, key: str) -> bytes:
         self._path(key)

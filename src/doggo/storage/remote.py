@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
-from doggo.core.errors import UsageError
+from doggo.core.errors import StorageError, UsageError
 from doggo.core.progress import Progress, silent
 from doggo.storage.refusals import ChecksumError, cloud_refusals, is_damaged
 
@@ -111,6 +111,15 @@ class Remote:
         with cloud_refusals(f"read {self.url}/{key}", self.url):
             data: bytes = sync(self._fs.loop, _twice, lambda: self._fs._cat_file(self._path(key)))
         return data
+
+    def find(self, key: str) -> bytes | None:
+        """Return an object's bytes, or None if there is none: one request."""
+        try:
+            return self.read(key)
+        except StorageError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
 
     def write(self, key: str, data: bytes) -> None:
         """Create or replace an object."""
