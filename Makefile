@@ -1,7 +1,7 @@
 # Every target does its own set-up into .venv. `make` alone lists them.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint soak bench check-serve-install lock clean \
-        preprocess_training_files preprocess_new_files
+        preprocess_training_files preprocess_new_files launch
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
@@ -37,13 +37,17 @@ bench: setup ## every benchmark, each beside its floor or peer; fails below its 
 check-serve-install: setup ## the base install alone, on every Python 3.11 to 3.13 found here
 	@$(BIN)/python -m pytest tests/test_serve_install.py -rs $(ARGS)
 
-preprocess_training_files: setup ## DATA=dir: take in labelled photos and make a dataset of them
+preprocess_training_files: setup ## DATA=dir: labelled photos in, a dataset out; ARGS for `doggo preprocess`
 	@$(BIN)/doggo intake "$(DATA)"
 	@$(BIN)/doggo preprocess $(ARGS)
 
 preprocess_new_files: setup ## DATA=dir: the same into the buckets for new photos
 	@$(BIN)/doggo intake --new "$(DATA)"
 	@$(BIN)/doggo preprocess --new $(ARGS)
+
+launch: setup ## model=NAME: serve it, if it is in production; ARGS for `doggo serve`
+	@test -n "$(model)" || { echo "say which: make launch model=efficientnet_lite0" >&2; exit 2; }
+	@$(BIN)/doggo serve --model "$(model)" $(ARGS)
 
 COMPILE = UV_SYSTEM_CERTS=true UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/.uv/bin/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes

@@ -37,7 +37,7 @@ class Home:
     def spool(self) -> Path:
         return self.root / "spool"
 
-    def take_in(self, *paths: Path, **options: object) -> IntakeReport:
+    def take_in(self, *paths: Path | str, **options: object) -> IntakeReport:
         return intake(paths, store=self.store, raw=self.raw, spool=self.spool, workers=2, **options)
 
     def prepare(self, **options: object) -> Manifest:

@@ -25,6 +25,7 @@ from doggo.vision.bundle import parse_bundle
 
 if TYPE_CHECKING:
     from doggo.evaluate.labelled import LabelledPhoto
+    from doggo.intake.found import Found
     from doggo.intake.report import IntakeReport
     from doggo.registry.gate import GateDecision
     from doggo.storage.audit import Move
@@ -34,9 +35,10 @@ if TYPE_CHECKING:
 
 def run(
     stores: Stores,
-    paths: Sequence[Path],
+    paths: Sequence[Path | str],
     *,
     labels: Path | None = None,
+    stanford_lists: Path | None = None,
     model: str = "efficientnet_lite0",
     seed: int = 42,
     accept_labels: bool = False,
@@ -51,7 +53,7 @@ def run(
         with watch.stage("intake"):
             report = take_in(stores, paths, labels=labels, progress=telling)
         with watch.stage("preprocess"):
-            prepared = prepare(stores, seed=seed, progress=telling)
+            prepared = prepare(stores, stanford_lists=stanford_lists, seed=seed, progress=telling)
     from doggo.train.config import TrainConfig
 
     released = release.train(TrainConfig(model=model, seed=seed), prepared.manifest)
@@ -67,7 +69,7 @@ def run(
 
 def take_in(
     stores: Stores,
-    paths: Sequence[Path],
+    paths: Sequence[Path | str],
     *,
     labels: Path | None = None,
     progress: Progress = silent,
@@ -82,6 +84,7 @@ def take_in(
         raw=stores.raw,
         spool=stores.spool,
         workers=stores.workers,
+        open_source=stores.open_bucket,
         progress=progress,
     )
 
@@ -92,6 +95,7 @@ def prepare(
     short_side_px: int = 256,
     max_data: int | None = None,
     delete_local: bool = False,
+    stanford_lists: Path | None = None,
     seed: int = 42,
     progress: Progress = silent,
 ) -> Prepared:
@@ -108,6 +112,7 @@ def prepare(
         short_side_px=short_side_px,
         max_data=max_data,
         delete_local=delete_local,
+        stanford_lists=stanford_lists,
         seed=seed,
         workers=stores.workers,
         progress=progress,
@@ -288,7 +293,6 @@ def labelled_folder(folder: Path, labels: Path | None = None) -> list[LabelledPh
     """
     from doggo.evaluate.labelled import LabelledPhoto
     from doggo.intake.scan import scan
-    from doggo.vision.photo import read_limited
 
     found = [file for file in scan([folder], labels).files if file.breed is not None]
     if not found:
@@ -302,10 +306,21 @@ def labelled_folder(folder: Path, labels: Path | None = None) -> list[LabelledPh
             breed=file.breed or "",
             found_at=file.path,
             may_be_shown=True,
-            read=partial(read_limited, Path(file.path)),
+            read=partial(_read_found, file),
         )
         for n, file in enumerate(found)
     ]
+
+
+def _read_found(file: Found) -> bytes:
+    from doggo.core.errors import PhotoError, Rejection
+    from doggo.intake.arrays import is_array, png_of
+    from doggo.intake.found import load
+
+    _, data = load(file.place)
+    if data is None:
+        raise PhotoError(Rejection.TOO_MANY_BYTES, f"{file.path} is too large for a photo")
+    return png_of(data) if is_array(data) else data
 
 
 def _manifest(stores: Stores) -> Manifest:

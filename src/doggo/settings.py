@@ -78,8 +78,13 @@ class Settings(BaseSettings):
         return self.home / "cache" / "buckets"
 
     def bucket_url(self, name: str) -> str:
-        """Return the URL of `raw`, `processed`, `new_raw`, `new_processed` or `bundle`."""
+        """Return the URL of `raw`, `processed`, `new_raw`, `new_processed` or `bundle`.
+
+        A plain name, as the first doggo's buckets had, is a folder among the home's buckets.
+        """
         configured = str(getattr(self, f"{name}_bucket"))
+        if configured and "/" not in configured:
+            return (self.home / "buckets" / configured).as_uri()
         if configured:
             return configured if "://" in configured else Path(configured).absolute().as_uri()
         folder = "bundles" if name == "bundle" else name.replace("_", "-")

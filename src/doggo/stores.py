@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ class Stores:
         workers: decoding processes; 0: one a core.
         forced_runtime: pair that the owner insists on, such as `onnxruntime-f32`; empty: the
             fastest allowed.
+        open_bucket: opens another bucket by its URL, with this installation's credentials.
     """
 
     photos: PhotoStore
@@ -39,6 +40,7 @@ class Stores:
     workers: int
     forced_runtime: str
     tracker: Tracker
+    open_bucket: Callable[[str], Bucket]
 
     @property
     def forced_pair(self) -> Pair | None:

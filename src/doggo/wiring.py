@@ -88,6 +88,7 @@ def open_stores(*, new: bool = False) -> Iterator[Stores]:
             workers=chosen.workers,
             forced_runtime=chosen.runtime,
             tracker=open_tracker(),
+            open_bucket=bucket_at,
         )
     finally:
         engine.dispose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -12,10 +13,12 @@ import pillow_heif
 import pytest
 from PIL import Image
 from tests.homes import Home, counts, drawn_folder, jpeg, near, write_folder
+from tests.object_stores import ObjectStore
 from tests.pictures import SECRETS, encode, picture, telling
 
 from doggo.core.errors import InputError, StorageError
 from doggo.core.records import Origin
+from doggo.storage.buckets import Bucket, open_bucket
 from doggo.vision.photo import canonical
 
 
@@ -241,3 +244,38 @@ def test_a_disk_that_cannot_hold_them_is_refused_before_the_start(
     with pytest.raises(StorageError, match="not enough disk"):
         home.take_in(folder)
     assert not list(home.raw.list())
+
+
+@pytest.fixture(params=["local", "gcs", "s3"])
+def bucket(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Bucket:
+    if request.param == "local":
+        return Bucket(tmp_path / "preprocessed-images")
+    store: ObjectStore = request.getfixturevalue(f"{request.param}_store")
+    for name, value in store.env.items():
+        monkeypatch.setenv(name, value)
+    return open_bucket(f"{store.new_bucket()}/preprocessed-images", cache=tmp_path / "cache")
+
+
+def test_a_bucket_of_the_first_doggo_is_taken_over(home: Home, bucket: Bucket) -> None:
+    array_HWC = np.asarray(picture(120, 90, 7))
+    arrays = {"pug/pug_1.npy": array_HWC, "pug/pug_2.npy": array_HWC / 255}
+    for key, array in arrays.items():
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        bucket.write(key, buffer.getvalue())
+    bucket.write("beagle_3.jpg", jpeg(3))
+    bucket.write("meta_data.csv", b"filenames,label\npug/pug_1.npy,pug\npug/pug_2.npy,pug\n")
+    report = home.take_in(bucket.url)
+    assert counts(report) == {"added": 2, "quarantined": 1}
+    [refused] = report.quarantined
+    assert (refused.path, refused.reason) == (f"{bucket.url}/pug/pug_2.npy", "not_a_picture")
+    png = next(key for key in home.raw.list() if key.startswith("pug/"))
+    assert png.endswith(".png")
+    assert np.array_equal(canonical(home.raw.read(png)), array_HWC)
+    added = {Path(source.path).name: source for source, _ in home.store.added_sources(Origin.OWNER)}
+    kept = bucket.read("pug/pug_1.npy")
+    assert added["pug_1.npy"].source_sha256 == hashlib.sha256(kept).hexdigest()
+    assert counts(home.take_in(bucket.url)) == {"already_present": 2, "quarantined": 1}
+    assert home.state()["staging"] == []

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from doggo.core.breeds import BREEDS
 from doggo.core.errors import InputError, UsageError
-from doggo.intake.scan import flat_label, read_labels, scan
+from doggo.intake.labels import flat_label, read_labels
+from doggo.intake.scan import scan
+from doggo.storage.buckets import Bucket
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -165,3 +167,43 @@ def test_the_order_is_that_of_the_names(tmp_path: Path) -> None:
     touch(tmp_path, "pug/b.jpg", "pug/a.jpg", "beagle/c.jpg")
     names = [Path(file.path).name for file in scan([tmp_path]).files]
     assert names == ["c.jpg", "a.jpg", "b.jpg"]
+
+
+def test_a_bucket_of_the_first_doggo_is_listed_with_its_breeds(tmp_path: Path) -> None:
+    bucket = Bucket(tmp_path / "preprocessed-images")
+    for key in (
+        "beagle/beagle_1690.npy",
+        "meta_dog/meta_dog_1.npy",  # not in its table: the first doggo skipped every "meta"
+        "german_shepherd_1691.jpg",
+        "odd/a.npy",
+    ):
+        bucket.write(key, b"x")
+    bucket.write(
+        "meta_data.csv", b"filenames,label\nbeagle/beagle_1690.npy,beagle\nodd/a.npy,pug\n"
+    )
+    found = scan([bucket.url])
+    assert {file.path.removeprefix(bucket.url + "/"): file.breed for file in found.files} == {
+        "beagle/beagle_1690.npy": "beagle",
+        "german_shepherd_1691.jpg": "german_shepherd",
+        "meta_dog/meta_dog_1.npy": "meta_dog",
+        "odd/a.npy": "pug",
+    }
+    assert [item.path for item in found.ignored] == [f"{bucket.url}/meta_data.csv"]
+    local = scan([tmp_path / "preprocessed-images"])  # the same bucket as a folder
+    assert [file.breed for file in local.files] == [file.breed for file in found.files]
+
+
+def test_a_line_of_the_table_without_an_object_is_listed(tmp_path: Path) -> None:
+    bucket = Bucket(tmp_path / "raw-images")
+    bucket.write("meta_data.csv", b"filenames,label\npug/gone.npy,pug\n")
+    bucket.write("pug/here.jpg", b"x")
+    assert "pug/gone.npy" in {item.path for item in scan([bucket.url]).ignored}
+
+
+def test_a_bucket_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such bucket"):
+        scan([(tmp_path / "typo").as_uri()])
+    assert not (tmp_path / "typo").exists()
+    for url in ("file:///", "file://"):
+        with pytest.raises(UsageError, match="no such bucket"):
+            scan([url])

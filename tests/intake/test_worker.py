@@ -12,7 +12,8 @@ from tests.pictures import KINDS, telling
 
 from doggo.core.errors import StorageError
 from doggo.intake.facts import Chunk
-from doggo.intake.worker import hash_file, read_chunk
+from doggo.intake.found import hash_file
+from doggo.intake.worker import read_chunk
 from doggo.storage.shards import map_shard
 from doggo.vision.metadata import strip_metadata
 from doggo.vision.perceptual import phash

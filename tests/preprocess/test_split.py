@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from doggo.core.records import Photo, Split
-from doggo.preprocess.split import assign_sides, choose, side_by_hash
+from doggo.preprocess.split import assign_sides, choose, misfits, side_by_hash
 
 
 def photo(breed: str, number: int, group: str | None = None, side: Split | None = None) -> Photo:
@@ -120,3 +121,30 @@ def test_max_data_keeps_the_proportions(sizes: list[list[int]], count: int) -> N
         exact = min(count, len(photos)) * size / len(photos)
         assert exact - 1 < got < exact + 1
     assert choose(list(reversed(photos)), sides, count, 42) == chosen
+
+
+@given(COLLECTIONS, st.integers(0, 99), st.randoms(use_true_random=False))
+def test_official_lists_are_obeyed_by_all_but_their_misfits(
+    sizes: list[list[int]], seed: int, random: Random
+) -> None:
+    photos = [p for place, some in enumerate(sizes) for p in breed_of(f"b{place}", some)]
+    lists = (Split.TRAIN, Split.TEST, None)
+    listed = {p.photo_id: side for p in photos if (side := random.choice(lists)) is not None}
+    gone = {p.photo_id for p in misfits(photos, {}, listed)}
+    assert all(listed[photo_id] is Split.TRAIN for photo_id in gone)  # the test stays whole
+    kept = [p for p in photos if p.photo_id not in gone]
+    sides = assign_sides(kept, {}, seed, listed)
+    for photo_id, wanted in listed.items():
+        if photo_id not in gone:
+            assert (sides[photo_id] is Split.TEST) == (wanted is Split.TEST)
+    assert misfits(kept, {p.group_id: sides[p.photo_id] for p in kept}, listed) == []
+
+
+def test_the_train_list_has_its_own_share_of_validation() -> None:
+    photos = breed_of("pug", [1] * 100)
+    listed = dict.fromkeys((p.photo_id for p in photos), Split.TRAIN)
+    first = Counter(assign_sides(photos, {}, 42, listed).values())
+    assert first == {Split.TRAIN: 75, Split.VALIDATION: 25}
+    later = Counter(assign_sides(photos, {"elsewhere": Split.TEST}, 42, listed).values())
+    assert later[Split.TEST] == 0
+    assert 10 <= later[Split.VALIDATION] <= 40

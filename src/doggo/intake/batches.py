@@ -12,13 +12,14 @@ from pathlib import Path
 
 from doggo.core.records import Outcome, Source
 from doggo.intake.facts import Chunk
-from doggo.intake.scan import Found
-from doggo.intake.worker import hash_file
+from doggo.intake.found import BucketObject, Found, Stored, hash_file
+from doggo.storage.buckets import explained
 from doggo.storage.photos import PhotoStore
 from doggo.storage.spool import Spool
 
 _LARGEST, _SMALLEST = 128, 16
 _HASHED_TOGETHER = 1024
+_AT_ONCE = 32  # objects of a bucket under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Batches:
                 yield self.of([(found, None) for found in files[start : start + size]])
             return
         seen = set[tuple[str, str]]()
-        with ThreadPoolExecutor(self._processes) as threads:
+        with ThreadPoolExecutor(_AT_ONCE if _far(files) else self._processes) as threads:
             for start in range(0, len(files), _HASHED_TOGETHER):
                 some = files[start : start + _HASHED_TOGETHER]
                 yield from self._of_looked_up(list(self._look_up(some, threads, seen)))
@@ -88,7 +89,7 @@ class Batches:
     def _look_up(
         self, files: Sequence[Found], threads: ThreadPoolExecutor, seen: set[tuple[str, str]]
     ) -> Iterator[tuple[Found, Source | None]]:
-        hashes = list(threads.map(hash_file, (found.path for found in files)))
+        hashes = list(threads.map(hash_file, (found.place for found in files)))
         ledger = self._store.sources({sha256 for sha256 in hashes if sha256})
         for found, sha256 in zip(files, hashes, strict=True):
             source = ledger.get((sha256, found.breed or ""))
@@ -99,13 +100,40 @@ class Batches:
             seen.add((source.source_sha256, source.breed))
             yield found, _met_again(source, found.path, again)
 
-    def _chunk(self, files: Sequence[Found]) -> Chunk:
+    def _chunk(self, unknown: Sequence[Found]) -> Chunk:
         shard = self._spool.shard_path()
+        staging = self._staging / shard.stem
+        places = self._near(unknown, staging)
+        labelled = (found.breed is not None for found in unknown)
         return Chunk(
-            files=tuple((found.path, found.breed is not None) for found in files),
-            staging=str(self._staging / shard.stem),
+            files=tuple(zip(places, labelled, strict=True)),
+            staging=str(staging),
             shard=str(shard),
         )
+
+    def _near(self, files: Sequence[Found], staging: Path) -> list[str | Stored]:
+        """Return what a decoding process reads; objects of a bucket far away are fetched now.
+
+        An object costs a round trip, and stores answer many at once; the decoding processes
+        would ask for one after another.
+        """
+        if not any(isinstance(found.stored, BucketObject) for found in files):
+            return [found.place for found in files]
+        with explained(f"write to {staging}"):
+            staging.mkdir(parents=True, exist_ok=True)
+
+        def near(number: int, found: Found) -> str | Stored:
+            stored = found.stored
+            if isinstance(stored, BucketObject):
+                return stored.fetch(staging / f"source-{number}")
+            return found.place
+
+        with ThreadPoolExecutor(_AT_ONCE if _far(files) else 1) as threads:
+            return list(threads.map(near, range(len(files)), files))
+
+
+def _far(files: Sequence[Found]) -> bool:
+    return any(isinstance(f.stored, BucketObject) and not f.stored.is_near for f in files)
 
 
 def _met_again(source: Source, path: str, again: bool) -> Source:

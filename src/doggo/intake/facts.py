@@ -9,18 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from doggo.intake.found import Stored
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Files for one process.
 
     Attributes:
-        files: path, and whether it has a label (without one it is only identified).
+        files: where its bytes are, and whether it has a label (without one it is only
+            identified).
         staging: folder for the cleaned bytes, `<photo_id>.<extension>`; made here.
         shard: path of the spool shard to write.
     """
 
-    files: tuple[tuple[str, bool], ...]
+    files: tuple[tuple[str | Stored, bool], ...]
     staging: str
     shard: str
 

@@ -8,9 +8,8 @@ up in the ledger (`batches.py`), read in a process of its own (`worker.py`), dec
 from __future__ import annotations
 
 import logging
-import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from doggo.core.errors import InputError, Rejection
@@ -18,11 +17,11 @@ from doggo.core.progress import Progress, silent
 from doggo.core.records import Origin
 from doggo.intake.batches import Batch, Batches
 from doggo.intake.facts import Chunk, Fact
+from doggo.intake.found import Found, hash_file
 from doggo.intake.report import IntakeReport
-from doggo.intake.scan import Found, scan
+from doggo.intake.scan import scan
 from doggo.intake.settle import Settler
-from doggo.intake.worker import hash_file
-from doggo.storage.buckets import Bucket
+from doggo.storage.buckets import Bucket, open_bucket
 from doggo.storage.disk import need_disk
 from doggo.storage.photos import PhotoStore
 from doggo.storage.spool import Spool
@@ -44,7 +43,7 @@ Answered = tuple[Batch, Sequence[Fact]]
 
 
 def intake(
-    paths: Sequence[Path],
+    paths: Sequence[Path | str],
     *,
     labels: Path | None = None,
     store: PhotoStore,
@@ -52,29 +51,32 @@ def intake(
     spool: Path,
     workers: int = 0,
     origin: Origin = Origin.OWNER,
+    open_source: Callable[[str], Bucket] = open_bucket,
     progress: Progress = silent,
 ) -> IntakeReport:
     """Take in every picture under `paths`; running it again adds nothing.
 
     Args:
-        paths: folders or files; see `scan.py` for how breeds are found.
+        paths: folders, files, archives or URLs of buckets; see `labels.py` for the breeds.
         labels: a labels CSV for all of them.
         spool: working folder, best on the disk of the buckets.
         workers: decoding processes; 0 means one a core.
         origin: whose photos they are; users' photos are never shown.
+        open_source: opens a bucket to take in by its URL.
 
     Raises:
         UsageError: a path does not exist.
-        InputError: there is no file to take in, or the labels file is damaged.
+        InputError: there is no file to take in, or the labels file or an archive is damaged.
         StorageError: a bucket, the disk or the database refuses, or another command is changing
             photos. What was done until then is kept; the same command completes it.
     """
-    found = scan(paths, labels)
-    if not found.files:
-        given = ", ".join(str(path) for path in paths)
-        raise InputError(f"no files to take in under {given}: give a folder with a folder a breed")
     reader = Reader(_READER, count=workers, timeout_s=_CHUNK_TIMEOUT_S)
     with store.exclusive("intake"), Spool(spool).session() as staging, reader:
+        found = scan(paths, labels, scratch=staging / "inflated", open_source=open_source)
+        if not found.files:
+            given = ", ".join(str(path) for path in paths)
+            message = f"no files to take in under {given}: give a folder with a folder a breed"
+            raise InputError(message)
         if not store.has_sources():
             reader.start()  # there will be work: they import while we look around
             _check_disk(found.files, raw.root)
@@ -125,7 +127,7 @@ def _read_one_by_one(batch: Batch, batches: Batches, lost: Lost) -> Iterator[Ans
         for single, answer in lone.map((single, single.chunk) for single in singles):
             if isinstance(answer, Lost):
                 detail = f"the decoder could not cope with it: {answer.reason}"
-                sha256 = hash_file(single.files[0][0].path)
+                sha256 = hash_file(single.files[0][0].place)
                 yield single, (Fact(sha256, reason=Rejection.BROKEN, detail=detail),)
             else:
                 yield single, answer or ()
@@ -140,7 +142,7 @@ def _check_disk(files: Sequence[Found], folder: Path) -> None:
     needed = 0
     for found in files:
         try:
-            needed += os.stat(found.path).st_size + _BYTES_A_PHOTO  # noqa: PTH116 - half the time
+            needed += found.size_bytes() + _BYTES_A_PHOTO
         except OSError:
             continue  # the reader will tell
     need_disk(folder, needed, f"{len(files)} photos and their pixels")

@@ -1,69 +1,41 @@
-"""Which files there are under the given paths, and which breed each one is filed under.
+"""Which files there are in the given folders, archives and buckets, each with its breed.
 
-Owns the three layouts (folder per breed, flat `breed_<id>` names, Kaggle's `labels.csv`) and
-what is left out. Knows nothing of the files' contents: names never decide whether something is
-a picture.
+Owns what is left out, and that a folder reached twice counts once. Knows nothing of the files'
+contents: names never decide whether something is a picture. The rules for breeds are in
+`labels.py`; archives are in `packed.py`.
 """
 
 from __future__ import annotations
 
-import csv
 import os
-import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
-from doggo.core.breeds import BREEDS, normalise
 from doggo.core.errors import InputError, UsageError
-
-LABELS_FILE = "labels.csv"
-
-_KNOWN = frozenset(BREEDS)
-_ID_COLUMNS = ("id", "filename", "filenames", "file", "path", "image")
-_BREED_COLUMNS = ("breed", "label", "class")
-# What cameras and people call any picture: before the last `_` it says nothing of the breed.
-_CAMERA_WORDS = re.compile(
-    r"^(img|dsc|dscn|dscf|pxl|mvimg|vid|image|images|photo|picture|pic|scan|screenshot|untitled"
-    r"|whatsapp_image|unnamed|file|download)([_\d].*)?$"
+from doggo.intake.found import BucketObject, Ignored, Scan
+from doggo.intake.labels import (
+    LABELS_FILE,
+    SEED_LABELS_FILE,
+    Labels,
+    labelled,
+    parse_labels,
+    read_labels,
 )
+from doggo.intake.packed import scan_archive
+from doggo.storage.buckets import Bucket, open_bucket
+from doggo.storage.members import is_archive
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A file to look into.
-
-    Attributes:
-        path: as the operating system spells it.
-        breed: key of its breed, or None if nothing names one.
-        problem: why there is no breed, in words; None if there is one.
-    """
-
-    path: str
-    breed: str | None
-    problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """A thing that intake leaves alone, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(slots=True)
-class Scan:
-    """All that lies under the given paths, in a fixed order."""
-
-    files: list[Found] = field(default_factory=list)
-    ignored: list[Ignored] = field(default_factory=list)
-
-
-def scan(paths: Sequence[Path], labels: Path | None = None) -> Scan:
-    """Return every file under `paths` with its breed, sorted by path within each of them.
+def scan(
+    paths: Sequence[Path | str],
+    labels: Path | None = None,
+    *,
+    scratch: Path | None = None,
+    open_source: Callable[[str], Bucket] = open_bucket,
+) -> Scan:
+    """Return every file under `paths` with its breed, in a fixed order.
 
     A file's breed is, in this order: what the labels file says (where there is one, nothing
     else counts); the nearest folder above it that names a known breed, up to the given path;
@@ -72,89 +44,99 @@ def scan(paths: Sequence[Path], labels: Path | None = None) -> Scan:
     listed as ignored. A folder reached twice, through links or overlapping paths, counts once.
 
     Args:
-        paths: folders or single files.
-        labels: a CSV for all of them; without it a `labels.csv` in a folder counts for it.
+        paths: folders, single files, archives, or URLs of buckets.
+        labels: a CSV for all of them; without it a `labels.csv` in a folder counts for it, or a
+            `meta_data.csv`, which leaves what it does not name to the folders.
+        scratch: where a compressed tar may be inflated; None: it is refused.
+        open_source: opens a bucket by its URL, with whatever credentials it needs.
 
     Raises:
         UsageError: a path does not exist.
-        InputError: a labels file cannot be understood.
+        InputError: a labels file or an archive cannot be understood.
+        StorageError: a bucket cannot be listed.
     """
     result = Scan()
     visited: set[tuple[int, int]] = set()
     common = read_labels(labels) if labels is not None else None
     for path in paths:
-        if not path.exists():
+        if "://" in str(path):
+            _scan_bucket(str(path).rstrip("/"), open_source, common, result)
+            continue
+        root = Path(path).absolute()
+        if not root.exists():
             raise UsageError(f"no such file or folder: {path}")
-        root = path.absolute()
-        table = common
-        if table is None and (own := _labels_file_in(root)) is not None:
-            table = read_labels(own)
-            result.ignored.append(Ignored(str(own), "read as the labels of this folder"))
-        listed = list(_walk(root, visited, result.ignored))
-        for file in sorted(listed, key=os.fsencode):
-            if not (table and file.lower().endswith(LABELS_FILE)):
-                result.files.append(_labelled(file, root, table))
-        if table is not None:
-            result.ignored.extend(_without_file(table, listed))
+        if root.is_file() and is_archive(root):
+            scan_archive(root, common, scratch, result)
+        else:
+            _scan_folder(root, common, visited, result)
     return result
 
 
-def read_labels(path: Path) -> Mapping[str, str]:
-    """Return file name or stem → the breed as written, from a CSV with a header.
+def _scan_folder(
+    root: Path, common: Labels | None, visited: set[tuple[int, int]], result: Scan
+) -> None:
+    own = _labels_file_in(root) if common is None else None
+    labels = common
+    if own is not None:
+        alone = own.name.lower() == LABELS_FILE
+        labels = parse_labels(_read(own), str(own), alone=alone)
+        result.ignored.append(Ignored(str(own), "read as the labels of this folder"))
+    listed = sorted(_walk(root, visited, result.ignored), key=os.fsencode)
+    for file in listed:
+        if not (labels and file.lower().endswith((LABELS_FILE, SEED_LABELS_FILE))):
+            result.files.append(labelled(file, str(root), labels))
+    if labels is not None:
+        inside = [file[len(str(root)) + 1 :] or root.name for file in listed]
+        result.ignored.extend(labels.without_file(inside))
 
-    The header names an `id` (or `filename`, `file`, `path`, `image`) and a `breed` (or `label`,
-    `class`) column, as Kaggle's dog-breed-identification and the first doggo wrote them.
 
-    Raises:
-        InputError: it cannot be read, lacks a column, or gives one file two breeds.
+def _scan_bucket(
+    url: str, open_source: Callable[[str], Bucket], common: Labels | None, result: Scan
+) -> None:
+    """List a bucket, which may be one that the first doggo made.
+
+    Its labels are those of a folder: `BREED/NAME.npy`, `BREED_ID.jpg`, `meta_data.csv`.
     """
-    table: dict[str, str] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            id_column, breed_column = _columns(path, reader.fieldnames or [])
-            for row in reader:
-                name = Path((row[id_column] or "").strip()).name
-                breed = (row[breed_column] or "").strip()
-                if name and table.setdefault(name, breed) != breed:
-                    raise InputError(
-                        f"{path} line {reader.line_num}: {name!r} has two breeds, "
-                        f"{table[name]!r} and {breed!r}; keep one"
-                    )
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read the labels file {path}: {error}") from error
-    return table
-
-
-def flat_label(name: str) -> str | None:
-    """Return what a flat name such as `german_shepherd_1690.jpg` calls its breed, or None.
-
-    It is all before the last `_`; the names that cameras give (`IMG_1234.jpg`) say nothing.
-    """
-    label, separator, _ = Path(name).stem.rpartition("_")
-    if not separator or not label or _CAMERA_WORDS.match(label.lower()):
-        return None
-    return label
-
-
-def _columns(path: Path, header: Sequence[str]) -> tuple[str, str]:
-    lowered = {name.strip().lower(): name for name in header if name}
-    ids = [lowered[name] for name in _ID_COLUMNS if name in lowered]
-    breeds = [lowered[name] for name in _BREED_COLUMNS if name in lowered]
-    if not ids or not breeds:
-        raise InputError(
-            f"the labels file {path} needs a header with `id` and `breed`; "
-            f"it starts with {', '.join(header) or 'nothing'}"
-        )
-    return ids[0], breeds[0]
+    parsed = urlparse(url)
+    here = parsed.scheme == "file"
+    if not (parsed.netloc or parsed.path) or (here and not Path(unquote(parsed.path)).is_dir()):
+        raise UsageError(f"no such bucket: {url}")  # opening a local one would make it
+    bucket = open_source(url)
+    keys = bucket.sizes()
+    labels = common
+    if labels is None and SEED_LABELS_FILE in keys:
+        shown = f"{url}/{SEED_LABELS_FILE}"
+        labels = parse_labels(bucket.read(SEED_LABELS_FILE), shown, alone=False)
+        result.ignored.append(Ignored(shown, "read as the labels of this bucket"))
+        del keys[SEED_LABELS_FILE]
+    root = "/" + unquote(url).rpartition("/")[2]
+    for key, size_bytes in keys.items():
+        shown = f"{url}/{key}"
+        if any(part.startswith(".") for part in key.split("/")):
+            result.ignored.append(Ignored(shown, "hidden"))
+            continue
+        stored = BucketObject(bucket, key, size_bytes)
+        result.files.append(labelled(f"{root}/{key}", root, labels, shown=shown, stored=stored))
+    if labels is not None:
+        result.ignored.extend(labels.without_file(list(keys)))
 
 
 def _labels_file_in(root: Path) -> Path | None:
+    """Return the labels file directly in a folder; `labels.csv` comes before `meta_data.csv`."""
     if not root.is_dir():
         return None
+    names = (LABELS_FILE, SEED_LABELS_FILE)
     with os.scandir(root) as entries:
-        names = sorted(e.name for e in entries if e.name.lower() == LABELS_FILE and e.is_file())
-    return root / names[0] if names else None
+        found = [e.name for e in entries if e.name.lower() in names and e.is_file()]
+    found.sort(key=lambda name: (names.index(name.lower()), name))
+    return root / found[0] if found else None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read the labels file {path}: {error}") from error
 
 
 def _walk(root: Path, visited: set[tuple[int, int]], ignored: list[Ignored]) -> Iterator[str]:
@@ -198,58 +180,3 @@ def _is_regular(path: str, ignored: list[Ignored]) -> bool:
     if not regular:
         ignored.append(Ignored(path, reason))
     return regular
-
-
-def _labelled(file: str, root: Path, table: Mapping[str, str] | None) -> Found:
-    folder, name = os.path.split(file)
-    if table is not None:
-        written = table.get(name, table.get(Path(name).stem))
-        if written is None:
-            return Found(file, None, "the labels file does not name it")
-        return _found(file, written)
-    # A single file is judged by the folder it lies in, as if that had been given.
-    known, own = _folder_label(folder, folder if file == str(root) else str(root))
-    if known is not None:
-        return Found(file, known)
-    flat = flat_label(name)
-    if flat is not None and (key := _key(flat)[0]) in _KNOWN:
-        return Found(file, key)
-    unknown = own or flat
-    if unknown is None:
-        return Found(file, None, "neither a folder nor its name says the breed")
-    return _found(file, unknown)
-
-
-@lru_cache(maxsize=4096)
-def _folder_label(folder: str, top: str) -> tuple[str | None, str | None]:
-    """Return the known breed that a folder or one above it names, up to `top`, and its own name.
-
-    `top` itself may name a known breed, but not a new one.
-    """
-    path, above = Path(folder), Path(top)
-    inside = path.relative_to(above).parts
-    for name in (*reversed(inside), above.name):
-        if (key := _key(name)[0]) in _KNOWN:
-            return key, None
-    return None, inside[-1] if inside else None
-
-
-def _found(file: str, written: str) -> Found:
-    key, problem = _key(written)
-    return Found(file, key, problem)
-
-
-@lru_cache(maxsize=4096)
-def _key(written: str) -> tuple[str | None, str | None]:
-    """Return the key, or None and why there is none."""
-    try:
-        return normalise(written), None
-    except InputError as error:
-        return None, str(error)
-
-
-def _without_file(table: Mapping[str, str], listed: Sequence[str]) -> Iterator[Ignored]:
-    present = {Path(file).name for file in listed} | {Path(file).stem for file in listed}
-    for name in table:
-        if name not in present:
-            yield Ignored(name, "in the labels file, but there is no such file")

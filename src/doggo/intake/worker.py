@@ -8,12 +8,13 @@ or of other photos. Imports decoders only, so a process is small and starts quic
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 from doggo.core.errors import PhotoError, Rejection, StorageError
 from doggo.core.records import QuarantineReason
+from doggo.intake.arrays import is_array, png_of
 from doggo.intake.facts import Chunk, Fact, Picture
+from doggo.intake.found import Stored, load
 from doggo.storage.buckets import explain_os_error
 from doggo.storage.shards import ShardWriter
 from doggo.vision.perceptual import phash
@@ -26,50 +27,42 @@ def read_chunk(chunk: Chunk) -> tuple[Fact, ...]:
     """Return one fact a file, in order.
 
     Raises:
-        StorageError: the staging folder or the spool cannot be written.
+        StorageError: the staging folder or the spool cannot be written, or a bucket not read.
     """
     staging = Path(chunk.staging)
     try:
         staging.mkdir(parents=True, exist_ok=True)
         with ShardWriter(Path(chunk.shard)) as shard:
-            return tuple(_read(path, labelled, staging, shard) for path, labelled in chunk.files)
+            return tuple(_read(place, labelled, staging, shard) for place, labelled in chunk.files)
     except OSError as error:
         raise StorageError(
             f"cannot write to {staging.parent}: {explain_os_error(error)}"
         ) from error
 
 
-def hash_file(path: str) -> str:
-    """Return the sha256 of a file, or an empty string if it cannot be read."""
+def _read(place: str | Stored, labelled: bool, staging: Path, shard: ShardWriter) -> Fact:
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
-
-
-def _read(path: str, labelled: bool, staging: Path, shard: ShardWriter) -> Fact:
-    try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as in _write
-            if os.fstat(file.fileno()).st_size > MAX_BYTES:
-                message = f"larger than {MAX_BYTES // 2**20} MiB"
-                return Fact(hash_file(path), reason=Rejection.TOO_MANY_BYTES, detail=message)
-            data = file.read()
+        source_sha256, data = load(place)
     except OSError as error:
         return Fact("", reason=QuarantineReason.UNREADABLE, detail=error.strerror)
-    source_sha256 = hashlib.sha256(data).hexdigest()
+    if data is None:
+        message = f"larger than {MAX_BYTES // 2**20} MiB"
+        return Fact(source_sha256, reason=Rejection.TOO_MANY_BYTES, detail=message)
     try:
+        picture = png_of(data) if is_array(data) else data
         if not labelled:
-            read_header(data)
+            read_header(picture)
             return Fact(source_sha256)
-        return _look_into(data, source_sha256, staging, shard)
+        return _look_into(picture, data, source_sha256, staging, shard)
     except PhotoError as error:
         return Fact(source_sha256, reason=error.rejection, detail=str(error))
 
 
-def _look_into(data: bytes, source_sha256: str, staging: Path, shard: ShardWriter) -> Fact:
+def _look_into(
+    picture: bytes, source: bytes, source_sha256: str, staging: Path, shard: ShardWriter
+) -> Fact:
     try:
-        photo = prepare(data, DEFAULT_SHORT_SIDE_PX)
+        photo = prepare(picture, DEFAULT_SHORT_SIDE_PX)
     except OSError as error:  # a decoder's, not the disk's: those stop the run
         raise PhotoError(Rejection.BROKEN, f"cannot be decoded: {error}") from error
     header, image_HWC = photo.header, photo.image_HWC
@@ -77,10 +70,10 @@ def _look_into(data: bytes, source_sha256: str, staging: Path, shard: ShardWrite
         size = f"{header.width_px} x {header.height_px} px"
         message = f"{size}: the short side must be at least {MIN_SHORT_SIDE_PX} px"
         return Fact(source_sha256, reason=QuarantineReason.TOO_SMALL, detail=message)
-    same = photo.clean == data
+    same = photo.clean == source
     photo_id = source_sha256 if same else hashlib.sha256(photo.clean).hexdigest()
     _write(f"{staging}/{photo_id}.{photo.extension}", photo.clean)
-    picture = Picture(
+    known = Picture(
         photo_id=photo_id,
         extension=photo.extension,
         width_px=header.width_px,
@@ -90,7 +83,7 @@ def _look_into(data: bytes, source_sha256: str, staging: Path, shard: ShardWrite
         shard_height_px=image_HWC.shape[0],
         shard_width_px=image_HWC.shape[1],
     )
-    return Fact(source_sha256, picture)
+    return Fact(source_sha256, known)
 
 
 def _write(path: str, data: bytes) -> None:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from doggo.core.errors import InputError, UsageError
 from doggo.core.progress import Progress, silent
-from doggo.core.records import Manifest, ManifestRow, Origin, Photo, Split
+from doggo.core.records import Manifest, ManifestRow, Origin, Photo, QuarantineReason, Split
 from doggo.preprocess.local import delete_local_copies
 from doggo.preprocess.pixels import PixelMaker
-from doggo.preprocess.split import DEFAULT_SEED, assign_sides, choose
+from doggo.preprocess.split import DEFAULT_SEED, NO_LISTS, assign_sides, choose, misfits
+from doggo.preprocess.stanford import read_lists
+from doggo.preprocess.table import save_table
 from doggo.storage import manifests
 from doggo.storage.buckets import Bucket
-from doggo.storage.photos import PhotoStore
+from doggo.storage.photos import PhotoStore, Removal
 from doggo.storage.pixels import PixelKey, Place
 from doggo.storage.spool import Spool
 from doggo.vision import owner_step
@@ -37,6 +39,7 @@ def preprocess(
     short_side_px: int = DEFAULT_SHORT_SIDE_PX,
     max_data: int | None = None,
     delete_local: bool = False,
+    stanford_lists: Path | None = None,
     seed: int = DEFAULT_SEED,
     workers: int = 0,
     origin: Origin = Origin.OWNER,
@@ -51,25 +54,30 @@ def preprocess(
         short_side_px: S of the canonical pixels.
         max_data: as many photos, in the proportions of the whole; None means all.
         delete_local: delete the local source files that are safely in the raw bucket.
+        stanford_lists: official lists that decide who is for the test; see `stanford.py`.
         seed: of the split, and of the choice that `max_data` makes.
         workers: decoding processes; 0 means one a core.
         origin: whose photos; users' and owner's photos never share a shard or a manifest.
 
     Raises:
-        InputError: there is no photo in use.
+        InputError: there is no photo in use, or the lists do not fit the photos.
         StorageError: a bucket, the disk or the database refuses, or another command is changing
             photos. The same command completes the work.
     """
     if max_data is not None and max_data < 1:
         raise UsageError(f"--max-data must be at least 1, not {max_data}")
     key = PixelKey(short_side_px, decoder_name(), owner_step.NAME)
+    listed = NO_LISTS if stanford_lists is None else read_lists(stanford_lists)
     with store.exclusive("preprocess"), Spool(spool).session():
         shards = PixelMaker(
             store=store, processed=processed, spool=Spool(spool), key=key, origin=origin
         )
         photos = _photos_in_use(store, origin)
         shards.take_over({photo.photo_id for photo in photos}, progress)
-        sides = _settle_sides(store, photos, seed)
+        if listed:
+            listed = _by_photo(store, listed)
+            photos = _without_misfits(store, photos, listed)
+        sides = _settle_sides(store, photos, seed, listed)
         wanted = photos
         if max_data is not None:
             chosen = choose(photos, sides, max_data, seed)
@@ -80,6 +88,7 @@ def preprocess(
         if not manifest.rows:
             raise InputError("no photo could be decoded: `doggo intake` them again")
         manifests.save(processed, manifest)
+        save_table(processed, wanted)
         if delete_local:
             delete_local_copies(store, raw, origin)
     log.info("preprocessed manifest_id=%s photos=%d", manifest.manifest_id, len(manifest.rows))
@@ -94,10 +103,41 @@ def _photos_in_use(store: PhotoStore, origin: Origin) -> list[Photo]:
     return photos
 
 
-def _settle_sides(store: PhotoStore, photos: Sequence[Photo], seed: int) -> dict[str, Split]:
+def _by_photo(store: PhotoStore, listed: Mapping[str, Split]) -> dict[str, Split]:
+    """Return photo_id → side of the official lists, for photos whose file had a listed name."""
+    found: dict[str, Split] = {}
+    for photo_id, path in store.source_paths():
+        side = listed.get(Path(path).stem)
+        if side is not None and found.get(photo_id) is not Split.TEST:  # if in both: the test's
+            found[photo_id] = side
+    if not found:
+        raise InputError("none of the photos is in the official lists: were their files renamed?")
+    return found
+
+
+def _without_misfits(
+    store: PhotoStore, photos: Sequence[Photo], listed: Mapping[str, Split]
+) -> list[Photo]:
+    """Set aside the listed photos that resemble one of the other list; return the others."""
+    out = misfits(photos, store.group_sides(), listed)
+    late = [photo for photo in out if photo.split is not None]
+    if late:
+        raise InputError(
+            f"{len(late):,} photos have a side already that is not the official one, and a side "
+            "never changes: give the lists with the first preprocess, in another DOGGO_HOME"
+        )
+    reason, detail = QuarantineReason.LINKS_SIDES, "a near duplicate of a photo on the other list"
+    store.remove(Removal(photo.photo_id, reason, detail) for photo in out)
+    gone = {photo.photo_id for photo in out}
+    return [photo for photo in photos if photo.photo_id not in gone]
+
+
+def _settle_sides(
+    store: PhotoStore, photos: Sequence[Photo], seed: int, listed: Mapping[str, Split]
+) -> dict[str, Split]:
     """Give every photo a side, store the new ones, and return photo_id → side."""
     sides = {photo.photo_id: photo.split for photo in photos if photo.split is not None}
-    new = assign_sides(photos, store.group_sides(), seed)
+    new = assign_sides(photos, store.group_sides(), seed, listed)
     store.set_sides(new)
     return sides | new
 

@@ -24,34 +24,72 @@ DEFAULT_SEED = 42
 Name = TypeVar("Name", bound=str)
 
 
+NO_LISTS: Mapping[str, Split] = {}
+"""photo_id → `train` or `test` as somebody's official lists say; here nobody's."""
+
+
 def assign_sides(
-    photos: Sequence[Photo], sides: Mapping[str, Split], seed: int = DEFAULT_SEED
+    photos: Sequence[Photo],
+    sides: Mapping[str, Split],
+    seed: int = DEFAULT_SEED,
+    listed: Mapping[str, Split] = NO_LISTS,
 ) -> dict[str, Split]:
     """Return photo_id → side for the photos that have none.
 
-    A photo takes its group's side. New groups are stratified by breed if no group has a side
-    yet, else they go by a hash of (seed, group): then nothing depends on what else is there.
+    A photo takes its group's side. A new group with a photo of an official test list is for the
+    test; one with a photo of an official train list is for training or validation. Groups are
+    stratified by breed if no group has a side yet, those of the train list among themselves;
+    else they go by a hash of (seed, group): then nothing depends on what else is there.
 
     Args:
-        photos: all photos in use; those that have a side are only looked at for their group.
+        photos: all photos in use, without the `misfits` of the lists; those that have a side
+            are only looked at for their group.
         sides: group_id → side of every group that has one.
     """
     without = [photo for photo in photos if photo.split is None]
-    chosen = dict(sides)
-    new_groups = {photo.group_id for photo in without} - set(sides)
+    new = [photo for photo in without if photo.group_id not in sides]
+    tested = _groups(new, listed, Split.TEST)
+    trained = _groups(new, listed, Split.TRAIN) - tested
+    chosen = dict(sides) | dict.fromkeys(tested, Split.TEST)
     if sides:
-        chosen |= {group_id: side_by_hash(seed, group_id) for group_id in new_groups}
+        groups = {photo.group_id for photo in new} - tested
+        chosen |= {
+            group_id: side_by_hash(seed, group_id, 0.0 if group_id in trained else TEST_FRACTION)
+            for group_id in groups
+        }
     else:
-        chosen |= _stratified(without, seed)
+        free = [photo for photo in new if photo.group_id not in tested | trained]
+        chosen |= _stratified(free, seed, TEST_FRACTION)
+        chosen |= _stratified((p for p in new if p.group_id in trained), seed, 0.0)
     return {photo.photo_id: chosen[photo.group_id] for photo in without}
 
 
-def side_by_hash(seed: int, group_id: str) -> Split:
+def misfits(
+    photos: Sequence[Photo], sides: Mapping[str, Split], listed: Mapping[str, Split]
+) -> list[Photo]:
+    """Return the listed photos that their group keeps from being where their list wants them.
+
+    The group's side comes first; without one, a group that is on both lists is for the test, so
+    that the official test stays whole.
+    """
+    tested = _groups(photos, listed, Split.TEST)
+    found = []
+    for photo in photos:
+        wanted = listed.get(photo.photo_id)
+        if wanted is None:
+            continue
+        side = sides.get(photo.group_id, Split.TEST if photo.group_id in tested else wanted)
+        if (side is Split.TEST) != (wanted is Split.TEST):
+            found.append(photo)
+    return found
+
+
+def side_by_hash(seed: int, group_id: str, test_fraction: float = TEST_FRACTION) -> Split:
     """Return the side of a group that joins a split collection."""
     place = _place(seed, group_id)
-    if place < TEST_FRACTION:
+    if place < test_fraction:
         return Split.TEST
-    if place < TEST_FRACTION + (1 - TEST_FRACTION) * VALIDATION_FRACTION:
+    if place < test_fraction + (1 - test_fraction) * VALIDATION_FRACTION:
         return Split.VALIDATION
     return Split.TRAIN
 
@@ -78,7 +116,11 @@ def choose(photos: Sequence[Photo], sides: Mapping[str, Split], count: int, seed
     return chosen
 
 
-def _stratified(photos: Iterable[Photo], seed: int) -> dict[str, Split]:
+def _groups(photos: Iterable[Photo], listed: Mapping[str, Split], split: Split) -> set[str]:
+    return {photo.group_id for photo in photos if listed.get(photo.photo_id) is split}
+
+
+def _stratified(photos: Iterable[Photo], seed: int, test_fraction: float) -> dict[str, Split]:
     """Return group_id → side; each breed has its fractions, within one group."""
     breeds = defaultdict[str, Counter[str]](Counter)
     for photo in photos:
@@ -86,7 +128,7 @@ def _stratified(photos: Iterable[Photo], seed: int) -> dict[str, Split]:
     sides: dict[str, Split] = {}
     for groups in breeds.values():
         total = groups.total()
-        to_test = round(TEST_FRACTION * total)
+        to_test = round(test_fraction * total)
         to_validation = round(VALIDATION_FRACTION * (total - to_test))
         for group_id in sorted(groups, key=lambda id_: (_place(seed, id_), id_)):
             size = groups[group_id]

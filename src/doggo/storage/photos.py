@@ -231,6 +231,14 @@ class PhotoStore:
             rows = connection.execute(query.order_by(sources_table.c.path)).all()
         return [(_source(row[:-1]), row[-1]) for row in rows]
 
+    def source_paths(self) -> list[tuple[str, str]]:
+        """Return (photo_id, path) of every file that became a photo or is one once more."""
+        query = select(sources_table.c.photo_id, sources_table.c.path).where(
+            sources_table.c.outcome.in_((Outcome.ADDED.value, Outcome.EXACT_DUPLICATE.value))
+        )
+        with transaction(self.engine) as connection:
+            return [(photo_id, path) for photo_id, path in connection.execute(query)]
+
     def _groups_near(
         self,
         connection: Connection,

@@ -12,11 +12,17 @@ from doggo.apps.cli.output import progress_bars, result, result_json, say, table
 from doggo.core.errors import UsageError
 
 Paths = Annotated[
-    list[Path],
-    typer.Argument(help="Folders of photos: a folder per breed, breed_id.jpg, or labels.csv."),
+    list[str],
+    typer.Argument(
+        help="Photos: a folder per breed, breed_id.jpg, labels.csv; a .tar or .zip; a bucket's URL."
+    ),
 ]
 Labels = Annotated[
     Path | None, typer.Option("--labels", help="CSV with columns id,breed (Kaggle's labels.csv).")
+]
+StanfordLists = Annotated[
+    Path | None,
+    typer.Option("--stanford-lists", help="Stanford's lists.tar: its test photos are our test."),
 ]
 New = Annotated[bool, typer.Option("--new", help="Use the new-raw and new-processed buckets.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -72,6 +78,7 @@ def preprocess(
         bool,
         typer.Option("--delete-local", help="Delete source files that are safe in the bucket."),
     ] = False,
+    stanford_lists: StanfordLists = None,
     short_side: ShortSide = 256,
     json: Json = False,
 ) -> None:
@@ -86,6 +93,7 @@ def preprocess(
             short_side_px=short_side,
             max_data=max_data,
             delete_local=delete_local,
+            stanford_lists=stanford_lists,
             progress=progress,
         )
     if json:
@@ -97,6 +105,7 @@ def preprocess(
 def run(
     paths: Paths,
     labels: Labels = None,
+    stanford_lists: StanfordLists = None,
     model: Annotated[str, typer.Option(help="Backbone.")] = "efficientnet_lite0",
     seed: Annotated[int, typer.Option(help="Seed of the split and the training.")] = 42,
     accept_labels: Annotated[
@@ -112,6 +121,7 @@ def run(
             stores,
             paths,
             labels=labels,
+            stanford_lists=stanford_lists,
             model=model,
             seed=seed,
             accept_labels=accept_labels,

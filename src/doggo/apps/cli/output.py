@@ -79,6 +79,56 @@ def progress_bars() -> Iterator[Progress]:
         yield show
 
 
+@contextmanager
+def transfer_bars() -> Iterator[Progress]:
+    """Show how much of a file has come, how fast, and how long the rest will take."""
+    if not sys.stderr.isatty():
+        yield _TransferLines()
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+    from rich.progress import Progress as Bars
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Bars(TextColumn("{task.description:<12}"), *columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, int] = {}
+
+        def show(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total, completed=done)
+            bars.update(tasks[name], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield show
+
+
+class _TransferLines:
+    """A line every few seconds, and the last one: bytes, speed and time to go."""
+
+    def __init__(self) -> None:
+        self._began: dict[str, tuple[float, int]] = {}
+        self._said: dict[str, float] = {}
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        began, held = self._began.setdefault(name, (now, done))
+        last = self._said.setdefault(name, now)
+        if last == float("inf") or (done < total and now - last < _SECONDS_BETWEEN_LINES):
+            return
+        self._said[name] = float("inf") if done >= total else now
+        bytes_per_s = (done - held) / max(now - began, 1e-3)
+        to_go = f", {(total - done) / bytes_per_s:,.0f} s to go" if bytes_per_s > 0 else ""
+        say(
+            f"{name}: {done / 1e6:,.1f} of {total / 1e6:,.1f} MB, {bytes_per_s / 1e6:,.1f} MB/s"
+            + (to_go if done < total else "")
+        )
+
+
 class _Lines:
     """Progress for a log file: the first, the last, and one every few seconds."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from doggo.apps.cli.output import result, result_json, say
-from doggo.core.errors import DoggoError, InputError, PhotoError, StorageError
+from doggo.core.errors import DoggoError, InputError, PhotoError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from doggo.core.records import Prediction
@@ -49,12 +49,29 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,
     bundle: Bundle = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Start only if production is this model.")
+    ] = None,
 ) -> None:
     """Serve the page, the API and the metrics."""
     from doggo import wiring
     from doggo.apps.api import serve as run_server
 
+    if model is not None:
+        if bundle is not None:
+            raise UsageError("--model asks for production, --bundle for another: give one of them")
+        _check_launch(model)
     run_server(wiring.model_source(bundle), wiring.settings(), host=host, port=port, say=say)
+
+
+def _check_launch(model: str) -> None:
+    from doggo import wiring
+    from doggo.registry.launch import check_launch
+    from doggo.registry.run import describe_all
+
+    launch = check_launch(model, describe_all(wiring.open_bundles()))
+    wiring.load_predictor().smoke_test()
+    say(launch.to_text())
 
 
 def _predictor(bundle: Path | None) -> Predictor:

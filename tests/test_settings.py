@@ -1,0 +1,36 @@
+"""Where things are, as the environment says it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from doggo.settings import Settings
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DOGGO_HOME", str(tmp_path))
+    return tmp_path
+
+
+def settings() -> Settings:
+    return Settings(_env_file=None)  # type: ignore[call-arg]
+
+
+def test_buckets_lie_under_the_home(home: Path) -> None:
+    assert settings().bucket_url("new_raw") == (home / "buckets" / "new-raw").as_uri()
+
+
+@pytest.mark.parametrize("name", ["raw", "processed", "new_raw", "new_processed"])
+def test_the_seeds_bucket_names_are_folders_among_them(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    variable = f"{name.upper()}_IMAGES_BUCKET_NAME"
+    monkeypatch.setenv(variable, f"{name}-images")
+    assert settings().bucket_url(name) == (home / "buckets" / f"{name}-images").as_uri()
+    monkeypatch.setenv(variable, "elsewhere/images")
+    assert settings().bucket_url(name) == Path("elsewhere/images").absolute().as_uri()
+    monkeypatch.setenv(variable, "gs://images")
+    assert settings().bucket_url(name) == "gs://images"
