@@ -24,7 +24,7 @@ def test_buckets_lie_under_the_home(home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["raw", "processed", "new_raw", "new_processed"])
-def test_the_seeds_bucket_names_are_folders_among_them(
+def test_the_seeds_bucket_names_are_folders_or_googles_where_its_key_is_set(
     home: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     variable = f"{name.upper()}_IMAGES_BUCKET_NAME"
@@ -34,3 +34,6 @@ def test_the_seeds_bucket_names_are_folders_among_them(
     assert settings().bucket_url(name) == Path("elsewhere/images").absolute().as_uri()
     monkeypatch.setenv(variable, "gs://images")
     assert settings().bucket_url(name) == "gs://images"
+    monkeypatch.setenv(variable, f"{name}-images")
+    monkeypatch.setenv("GCSSA_RAW", "a2V5")
+    assert settings().bucket_url(name) == f"gs://{name}-images"

@@ -80,10 +80,13 @@ class Settings(BaseSettings):
     def bucket_url(self, name: str) -> str:
         """Return the URL of `raw`, `processed`, `new_raw`, `new_processed` or `bundle`.
 
-        A plain name, as the first doggo's buckets had, is a folder among the home's buckets.
+        A plain name, as the first doggo's buckets had, is a bucket of Google's where GCSSA_RAW
+        says how to sign in there, as it did then; else a folder among the home's buckets.
         """
         configured = str(getattr(self, f"{name}_bucket"))
         if configured and "/" not in configured:
+            if self.gcssa_raw is not None and self.gcssa_raw.get_secret_value():
+                return f"gs://{configured}"
             return (self.home / "buckets" / configured).as_uri()
         if configured:
             return configured if "://" in configured else Path(configured).absolute().as_uri()
