@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from doggo.serve.models import ModelSource
     from doggo.storage.bundles import BundleStore
     from doggo.stores import Stores
-    from doggo.tracking.port import Tracker
+    from doggo.tracking.port import HistoryTracker
     from doggo.vision.predictor import Predictor
     from doggo.vision.runtime import Pair
 
@@ -79,7 +79,7 @@ def open_stores(*, new: bool = False) -> Iterator[Stores]:
         engine.dispose()
 
 
-def open_tracker() -> Tracker:
+def open_tracker() -> HistoryTracker:
     """Return the tracker: MLflow on SQLite under `home`, or a server by URL."""
     from doggo.tracking.mlflow import open_tracker as open_mlflow
 
