@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from doggo.serve.models import ModelSource
     from doggo.storage.bundles import BundleStore
     from doggo.stores import Stores
+    from doggo.tracking.neptune_archive import NeptuneArchive
     from doggo.tracking.port import HistoryTracker
     from doggo.vision.predictor import Predictor
     from doggo.vision.runtime import Pair
@@ -84,6 +85,23 @@ def open_tracker() -> HistoryTracker:
     from doggo.tracking.mlflow import open_tracker as open_mlflow
 
     return open_mlflow(settings().tracker, settings().home)
+
+
+def open_neptune_archive() -> NeptuneArchive:
+    """Return MLflow as the place for what is imported from Neptune.
+
+    Raises:
+        UsageError: the tracker is not MLflow.
+    """
+    from doggo.tracking.neptune_archive import NeptuneArchive
+    from doggo.tracking.port import EXPERIMENT, TRAINING
+
+    chosen = settings()
+    projects = {
+        EXPERIMENT: chosen.neptune_experiment_project,
+        TRAINING: chosen.neptune_training_project,
+    }
+    return NeptuneArchive(chosen.tracker, chosen.home, projects)
 
 
 def load_predictor(folder: Path | None = None) -> Predictor:

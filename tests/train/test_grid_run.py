@@ -28,10 +28,15 @@ CPU = "onnxruntime-f32"
 
 
 def _grid(
-    home: Path, pixels: Drawn, *words: str, tracker: TolerantTracker | None = None, **options: Any
+    home: Path,
+    pixels: Drawn,
+    *words: str,
+    tracker: TolerantTracker | None = None,
+    cache: Path | None = None,
+    **options: Any,
 ) -> GridResult:
     return run_grid(
-        parse_axes(words, KNOWN), OPTIONS, DATA, pixels=pixels, cache=home / "cache",
+        parse_axes(words, KNOWN), OPTIONS, DATA, pixels=pixels, cache=cache or home / "cache",
         tracker=tracker or open_tracker("", home), runtime=CPU, **options,
     )  # fmt: skip
 
@@ -62,7 +67,8 @@ def test_a_point_that_cannot_be_run_is_a_row_with_its_reason(
 
 def test_points_share_their_photos_and_no_test_photo_is_read(home: Path) -> None:
     pixels = Drawn()
-    result = _grid(home, pixels, "model=efficientnet_lite0,efficientnet_lite2", "lr=1e-4,5e-2")
+    words = ("model=efficientnet_lite0,efficientnet_lite2", "lr=1e-4,5e-2")
+    result = _grid(home, pixels, *words, cache=home / "unused", again=True)
     assert [row.state for row in result.rows] == [State.DONE] * 2 + [State.FAILED] * 2
     assert "--short-side 292" in result.rows[-1].reason
     side = {row.photo_id: row.split for row in DATA.rows}
@@ -79,9 +85,9 @@ def test_points_share_their_photos_and_no_test_photo_is_read(home: Path) -> None
 
 
 def test_the_best_point_comes_first_and_intervals_hold_the_figures(home: Path) -> None:
-    result = _grid(home, Drawn(), "lr=1e-4,5e-2", "max-epochs=1,2")
+    result = _grid(home, Drawn(), "lr=1e-4,5e-2")
     shown = [row.figures for row in result.rows]
-    assert len(shown) == 4
+    assert len(shown) == 2
     order = [(f.macro_auroc, f.top1) for f in shown if f]
     assert order == sorted(order, reverse=True)
     for figures in shown:
@@ -94,11 +100,11 @@ def test_the_best_point_comes_first_and_intervals_hold_the_figures(home: Path) -
 
 
 def test_the_same_grid_again_runs_nothing_and_finds_the_same(home: Path) -> None:
-    words = ("lr=1e-4,5e-2", "batch-size=8")
+    words = ("lr=1e-4,5e-2",)
     before = _grid(home, Drawn(), *words)
     pixels = Drawn()
     after = _grid(home, pixels, *words)
-    assert (before.kept, after.kept) == (0, 2)
+    assert after.kept == 2
     assert pixels.asked == []
     assert [(r.run_id, r.figures) for r in after.rows] == [
         (r.run_id, r.figures) for r in before.rows
@@ -128,7 +134,7 @@ def test_a_point_that_was_run_alone_is_not_run_again(home: Path) -> None:
 
 
 def test_ctrl_c_keeps_what_is_done_and_the_same_grid_goes_on(home: Path) -> None:
-    words = ("lr=3e-4,4e-4,5e-4",)
+    words = ("lr=1e-4,4e-4,5e-4",)
 
     def stop(stage: str, done: int, total: int) -> None:
         if stage == "grid" and done == 2:
@@ -142,7 +148,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_grid_goes_on(home: Path) -> None
     assert stopped.info.status == "KILLED"
     result = _grid(home, Drawn(), *words)
     states = {row.point.label: row.state for row in result.rows}
-    assert states == {"lr 0.0003": "kept", "lr 0.0004": "kept", "lr 0.0005": "done"}
+    assert states == {"lr 0.0001": "kept", "lr 0.0004": "kept", "lr 0.0005": "done"}
 
 
 def test_a_run_that_failed_or_was_stopped_is_run_again(home: Path) -> None:
@@ -150,10 +156,9 @@ def test_a_run_that_failed_or_was_stopped_is_run_again(home: Path) -> None:
         def image(self, row: object) -> Any:
             raise OSError("the disk went away")
 
-    fresh = home / "other"
-    (row,) = _grid(fresh, Gone(), "lr=1e-4").rows
+    (row,) = _grid(home, Gone(), "lr=7e-4", cache=home / "empty").rows
     assert (row.state, row.reason) == (State.FAILED, "the disk went away")
-    (row,) = _grid(fresh, Drawn(), "lr=1e-4").rows
+    (row,) = _grid(home, Drawn(), "lr=7e-4").rows
     assert row.state == State.DONE
 
 
@@ -181,9 +186,9 @@ def test_the_comparison_is_kept_as_a_page_and_a_picture(home: Path) -> None:
 
 
 def test_without_a_tracker_a_grid_is_compared_all_the_same(home: Path) -> None:
-    result = _grid(home, Drawn(), "lr=1e-4,5e-2", tracker=TolerantTracker(NullTracker()))
+    result = _grid(home, Drawn(), "lr=1e-4", tracker=TolerantTracker(NullTracker()))
     assert result.run_id is None
-    assert [row.state for row in result.rows] == [State.DONE, State.DONE]
+    assert [row.state for row in result.rows] == [State.DONE]
 
 
 def test_photos_that_cannot_make_a_model_are_said_at_once(tmp_path: Path) -> None:

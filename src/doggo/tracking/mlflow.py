@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from doggo.core.errors import StorageError, UsageError
-from doggo.tracking.mlflow_client import QUIET, connect, mlflow_errors, shown
+from doggo.tracking.mlflow_client import QUIET, connect, experiment_id, mlflow_errors, shown
 from doggo.tracking.null import NullTracker
 from doggo.tracking.port import PARENT_TAG, KeptRun, Metric, TrackedVersion
 from doggo.tracking.tolerant import TolerantTracker
@@ -113,7 +113,9 @@ class MlflowTracker:
         client = self._open()
         with mlflow_errors(self.url):
             created = client.create_run(
-                self._experiment(client, experiment), run_name=name, tags=_nested(tags)
+                experiment_id(client, experiment, self._artifacts),
+                run_name=name,
+                tags=_nested(tags),
             )
         run_id = str(created.info.run_id)
         status = "FINISHED"
@@ -209,13 +211,6 @@ class MlflowTracker:
             page = found.token
             if not page:
                 return numbers
-
-    def _experiment(self, client: Any, name: str) -> str:
-        found = client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        location = f"{self._artifacts}/{name}" if self._artifacts else None
-        return str(client.create_experiment(name, artifact_location=location))
 
     def _open(self) -> Any:
         with self._lock:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from doggo.core.errors import StorageError
 
@@ -46,6 +46,19 @@ def connect(url: str) -> Any:
         client = MlflowClient(tracking_uri=url, registry_uri=url)
         client.search_experiments(max_results=1)  # makes a fresh database, finds a dead server
     return client
+
+
+def experiment_id(client: Any, name: str, artifacts: str | None) -> str:
+    """Return the id of an experiment, which is made if need be.
+
+    Args:
+        artifacts: URL under which a new one keeps its files; None: the server decides.
+    """
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    location = f"{artifacts}/{quote(name)}" if artifacts else None
+    return str(client.create_experiment(name, artifact_location=location))
 
 
 @contextmanager

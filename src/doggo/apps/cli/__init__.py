@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from doggo import __version__
-from doggo.apps.cli import data, models, operate, predict, train
+from doggo.apps.cli import data, imports, models, operate, predict, train
 from doggo.apps.cli.output import say
 from doggo.core.errors import DoggoError, GateError, UsageError
 
@@ -66,6 +66,7 @@ app = typer.Typer(
 for _commands in (data, train, predict, operate):
     _commands.add_to(app)
 app.add_typer(models.app, name="models")
+app.add_typer(imports.app, name="import")
 
 
 @app.callback()
