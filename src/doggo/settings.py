@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     """Where sealed bundles and the production pointer live."""
 
     tracker: str = ""
-    """URL of an MLflow server; empty: SQLite under `home`."""
+    """URL of an MLflow server; empty: SQLite under `home`; `none`; or `neptune-offline:FOLDER`."""
 
     neptune_experiment_project: str = Field(
         "",

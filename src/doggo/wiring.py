@@ -81,10 +81,16 @@ def open_stores(*, new: bool = False) -> Iterator[Stores]:
 
 
 def open_tracker() -> HistoryTracker:
-    """Return the tracker: MLflow on SQLite under `home`, or a server by URL."""
+    """Return the tracker: MLflow on SQLite under `home` or a server, or Neptune's offline files."""
     from doggo.tracking.mlflow import open_tracker as open_mlflow
+    from doggo.tracking.neptune import PREFIX, NeptuneTracker
+    from doggo.tracking.tolerant import TolerantTracker
 
-    return open_mlflow(settings().tracker, settings().home)
+    url = settings().tracker
+    if url.startswith(PREFIX):
+        folder = url.removeprefix(PREFIX) or str(settings().home / "neptune")
+        return TolerantTracker(NeptuneTracker(Path(folder), _neptune_projects()))
+    return open_mlflow(url, settings().home)
 
 
 def open_neptune_archive() -> NeptuneArchive:
@@ -94,14 +100,17 @@ def open_neptune_archive() -> NeptuneArchive:
         UsageError: the tracker is not MLflow.
     """
     from doggo.tracking.neptune_archive import NeptuneArchive
+
+    return NeptuneArchive(settings().tracker, settings().home, _neptune_projects())
+
+
+def _neptune_projects() -> dict[str, str]:
     from doggo.tracking.port import EXPERIMENT, TRAINING
 
-    chosen = settings()
-    projects = {
-        EXPERIMENT: chosen.neptune_experiment_project,
-        TRAINING: chosen.neptune_training_project,
+    return {
+        EXPERIMENT: settings().neptune_experiment_project,
+        TRAINING: settings().neptune_training_project,
     }
-    return NeptuneArchive(chosen.tracker, chosen.home, projects)
 
 
 def load_predictor(folder: Path | None = None) -> Predictor:

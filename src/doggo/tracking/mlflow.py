@@ -43,7 +43,7 @@ def open_tracker(url: str, home: Path) -> TolerantTracker:
     if not url.startswith(("http://", "https://")):
         raise UsageError(
             f"cannot use tracker {url!r}: give the http:// or https:// URL of an MLflow server, "
-            "'none', or nothing for SQLite in DOGGO_HOME"
+            "'neptune-offline:FOLDER', 'none', or nothing for SQLite in DOGGO_HOME"
         )
     return TolerantTracker(MlflowTracker(url))
 
@@ -231,6 +231,8 @@ def ui_command(url: str, home: Path, *, host: str = "127.0.0.1", port: int = 500
     Raises:
         UsageError: the tracker is a server already, whose pages are at its URL.
     """
+    if url and not url.startswith(("http://", "https://")):
+        raise UsageError(f"the tracker is {url!r}, which has no pages: unset DOGGO_TRACKER")
     if url:
         raise UsageError(f"the tracker is a server: open {shown(url)} in a browser")
     database, artifacts = store_urls(home)
