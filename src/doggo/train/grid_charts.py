@@ -57,15 +57,16 @@ def _draw_points(axes: Axes, rows: Sequence[GridRow]) -> None:
     axes.margins(x=0.1)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("ordered by macro AUROC, the best above", color=INK)
-    axes.legend(frameon=False, labelcolor=INK, loc="best", fontsize=9)
+    axes.legend(frameon=False, labelcolor=INK, loc="lower right", fontsize=9)
 
 
 def _draw_curves(axes: Axes, rows: Sequence[GridRow]) -> None:
     _plain(axes, "validation top-1 by epoch; a dot where it was kept")
     for place, (_, shown) in reversed(list(enumerate(_with_figures(rows)))):
         colour = _colour(place)
-        axes.plot(shown.top1_by_epoch, color=colour, linewidth=1.7 if place < 6 else 1.0)
-        axes.plot(shown.best_epoch, shown.top1_by_epoch[shown.best_epoch], "o", color=colour)
+        epochs, values = list(shown.top1_by_epoch), list(shown.top1_by_epoch.values())
+        axes.plot(epochs, values, color=colour, linewidth=1.7 if place < 6 else 1.0)
+        axes.plot(shown.best_epoch, shown.top1, "o", color=colour)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y", color=_GRID)

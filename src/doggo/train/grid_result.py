@@ -29,7 +29,7 @@ class Figures:
     Attributes:
         top1, macro_auroc: of the epoch that was kept, with 95 % intervals.
         start_top1: before training.
-        top1_by_epoch, macro_auroc_by_epoch: epoch 0 is before training.
+        top1_by_epoch: epoch → top-1; the first is before training.
         seconds: of the point without its embeddings, which points of one network share.
     """
 
@@ -40,8 +40,7 @@ class Figures:
     start_top1: float
     best_epoch: int
     epochs: int
-    top1_by_epoch: tuple[float, ...]
-    macro_auroc_by_epoch: tuple[float, ...]
+    top1_by_epoch: Mapping[int, float]
     seconds: float
 
 
@@ -117,9 +116,9 @@ class GridResult:
 def figures(metrics: Sequence[Metric], validation_photos: int) -> Figures | None:
     """Return what a run's metrics say, or None if the tracker has lost some of them."""
     last = {metric.name: metric.value for metric in metrics}
-    top1, auroc = _curve(metrics, "val_top1"), _curve(metrics, "val_macro_auroc")
+    curve = {metric.step: metric.value for metric in metrics if metric.name == "val_top1"}
     needed = ("best_val_top1", "best_val_macro_auroc", "best_epoch")
-    if not top1 or len(top1) != len(auroc) or not all(name in last for name in needed):
+    if not curve or not all(name in last for name in needed):
         return None
     best = last["best_val_top1"]
     hits = round(best * validation_photos)
@@ -130,11 +129,10 @@ def figures(metrics: Sequence[Metric], validation_photos: int) -> Figures | None
         macro_auroc_interval=Interval(
             last.get("best_val_macro_auroc_low", 0.0), last.get("best_val_macro_auroc_high", 1.0)
         ),
-        start_top1=top1[0],
+        start_top1=curve[min(curve)],
         best_epoch=int(last["best_epoch"]),
-        epochs=len(top1) - 1,
-        top1_by_epoch=top1,
-        macro_auroc_by_epoch=auroc,
+        epochs=max(curve),
+        top1_by_epoch={step: curve[step] for step in sorted(curve)},
         seconds=_seconds(last),
     )
 
@@ -147,11 +145,6 @@ def ranked(rows: Sequence[GridRow]) -> tuple[GridRow, ...]:
         return (-shown.macro_auroc, -shown.top1) if shown else (1.0, 0.0)
 
     return tuple(sorted(rows, key=rank))
-
-
-def _curve(metrics: Sequence[Metric], name: str) -> tuple[float, ...]:
-    found = {metric.step: metric.value for metric in metrics if metric.name == name}
-    return tuple(found[step] for step in sorted(found))
 
 
 def _seconds(last: Mapping[str, float]) -> float:
