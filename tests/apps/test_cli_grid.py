@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from tests.commands import run_doggo
 from tests.tracking.exports import system, value, write, write_registry, write_run
+from typer.testing import CliRunner
 
+from doggo import wiring
+from doggo.apps.cli import app
 from doggo.apps.cli.grid import grid_result
 from doggo.apps.drawn import write_drawn
 from doggo.core.metrics import Interval
 from doggo.train.grid import Point
 from doggo.train.grid_result import Figures, GridResult, GridRow, State
 
-UNTRACKED = {"DOGGO_TRACKER": "none"}  # a fresh MLflow database takes seconds
+Experiment = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -29,21 +35,32 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "home"
 
 
-def test_the_command_that_a_point_names_gives_the_same_figures(dataset: Path) -> None:
+@pytest.fixture
+def experiment(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Experiment]:
+    """Runs `doggo experiment … --json` in this process: torch is loaded once for all of them."""
+    monkeypatch.setenv("DOGGO_HOME", str(dataset))
+    monkeypatch.setenv("DOGGO_TRACKER", "none")  # a fresh MLflow database takes seconds
+    wiring.settings.cache_clear()
+
+    def run(*words: object) -> Any:
+        done = CliRunner().invoke(app, ["experiment", *map(str, words), "--json"])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    yield run
+    wiring.settings.cache_clear()
+
+
+def test_the_command_that_a_point_names_gives_the_same_figures(experiment: Experiment) -> None:
     sample = ["--n-labels", 4, "--n-samples", 8, "--max-epochs", 3]
-    done = run_doggo(
-        dataset, "experiment", *sample, "--grid", "lr=1e-4,2e-2", "--json", **UNTRACKED
-    )
-    assert done.code == 0, done.err
-    points = done.json()["points"]
+    points = experiment(*sample, "--grid", "lr=1e-4,2e-2")["points"]
     assert {point["varied"]["lr"] for point in points} == {1e-4, 2e-2}
-    worst = points[-1]
-    doggo, *command = shlex.split(worst["command"])
-    assert doggo == "doggo"
-    alone = run_doggo(dataset, *command, "--json", **UNTRACKED).json()
-    names = ("val_top1", "val_macro_auroc", "start_top1", "best_epoch", "epochs")
-    assert {name: alone[name] for name in names} == {name: worst[name] for name in names}
-    assert alone["config"]["lr"] == worst["varied"]["lr"]
+    doggo, name, *words = shlex.split(points[-1]["command"])
+    assert (doggo, name) == ("doggo", "experiment")
+    alone = experiment(*words)
+    figures = ("val_top1", "val_macro_auroc", "start_top1", "best_epoch", "epochs")
+    assert {key: alone[key] for key in figures} == {key: points[-1][key] for key in figures}
+    assert alone["config"]["lr"] == points[-1]["varied"]["lr"]
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,15 @@ def test_a_token_in_the_environment_is_neither_used_nor_written(
     assert kept.fields["sys/failed"] is False
 
 
+def test_a_figure_that_neptune_cannot_hold_is_kept_in_words(tracker: NeptuneTracker) -> None:
+    with tracker.start("experiment", "odd", {}) as run:
+        run.log_metrics([Metric("loss", float("nan"), 3), Metric("loss", 1.0, 4)])
+    (folder,) = offline_folder(tracker.folder).iterdir()
+    kept = read_run(folder)
+    assert kept.metrics == (Metric("loss", 1.0, 4),)
+    assert kept.fields["not_finite/loss"] == "nan at 3"
+
+
 def test_a_run_that_was_killed_is_read_up_to_there_and_not_taken_for_finished(
     tracker: NeptuneTracker,
 ) -> None:

@@ -124,6 +124,22 @@ def test_the_registry_becomes_versions_with_aliases_and_tags(home: Path, tmp_pat
     assert kept.read_bytes() == b"EXP-RES-11"
 
 
+def test_a_version_that_was_registered_before_the_kill_is_registered_once(
+    home: Path, tmp_path: Path
+) -> None:
+    rows = [*system("KEN-NET-1", stage="production", model_id="KEN-NET"), value("a", "int", 1)]
+    write(tmp_path, "KEN-NET-1", rows, scope="model_versions")
+    _import(home, tmp_path)
+    client = connect(store_urls(home)[0])
+    (model,) = client.search_registered_models("name LIKE '%KEN-NET'")
+    (version,) = client.search_model_versions(f"name = '{model.name}'")
+    client.set_tag(version.run_id, "neptune.import", "not yet")  # what is written last
+    client.delete_registered_model_alias(model.name, "production")
+    assert _import(home, tmp_path).imported == {"model_version": 1}
+    assert len(client.search_model_versions(f"name = '{model.name}'")) == 1
+    assert client.get_model_version_by_alias(model.name, "production").run_id == version.run_id
+
+
 def test_the_two_projects_of_the_settings_stand_with_doggos_own(home: Path, tmp_path: Path) -> None:
     write(tmp_path, "DOG-1", system("DOG-1"), project="kennel/dogs")
     write(tmp_path, "CAT-1", system("CAT-1"), project="kennel/cats")

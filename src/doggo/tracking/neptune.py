@@ -13,6 +13,7 @@ its model registry and changes of runs that are over in its service alone; here 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 import uuid
@@ -51,8 +52,13 @@ class NeptuneRun:
             by_name[metric.name].append(metric)
         with _neptune_errors(self._root):
             for name, series in by_name.items():
-                values, steps = [m.value for m in series], [float(m.step) for m in series]
-                self._run[f"metrics/{name}"].extend(values, steps=steps)
+                finite = [metric for metric in series if math.isfinite(metric.value)]
+                odd = [f"{m.value} at {m.step}" for m in series if not math.isfinite(m.value)]
+                if finite:
+                    values, steps = [m.value for m in finite], [float(m.step) for m in finite]
+                    self._run[f"metrics/{name}"].extend(values, steps=steps)
+                if odd:  # the client would leave them out
+                    self._run[f"not_finite/{name}"] = ", ".join(odd)
 
     def log_file(self, file: Path, folder: str = "") -> None:
         name = f"{folder}/{file.name}".lstrip("/")

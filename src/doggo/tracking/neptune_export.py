@@ -139,18 +139,23 @@ def count_rows(exported: Exported) -> int:
     return total
 
 
-def read_rows(exported: Exported) -> Iterator[list[Row]]:
+def read_rows(exported: Exported, *, below: str = "") -> Iterator[list[Row]]:
     """Yield its rows in order, some at a time; attributes of unknown type are left out.
+
+    Args:
+        below: only attributes whose path begins so; much faster than reading all.
 
     Raises:
         InputError: a part is missing or torn, lacks a column, or holds another run's rows.
     """
+    from pyarrow import compute
     from pyarrow.parquet import ParquetFile
 
     for part in exported.whole():
         with _parquet_errors(part), ParquetFile(part) as file:
             for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-                yield list(_rows(batch, part))
+                wanted = compute.starts_with(batch["attribute_path"], below)
+                yield list(_rows(batch.filter(wanted) if below else batch, part))
 
 
 def inside(root: Path, relative: str) -> Path | None:

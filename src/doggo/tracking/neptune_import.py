@@ -141,14 +141,14 @@ class _Import:
 
     def _one(self, item: Exported, done_rows: int) -> int:
         """Import one run, model or version; return how many rows are done by then."""
-        head = _head(item)
-        if head is None:
+        first = next((row for batch in read_rows(item) for row in batch), None)
+        if first is None:
             return done_rows  # it has no attribute at all
-        known = self._archive.known(item.kind, head.project_id, head.run_id)
-        rows = count_rows(item)
+        known = self._archive.known(item.kind, first.project_id, first.run_id)
         if known is not None and known.complete:
             self._report.already_present[item.kind] += 1
-            return done_rows + rows
+            return done_rows + count_rows(item)
+        head = _head(item, first)
         run_id = self._archive.begin(item.kind, head.project_id, head.run_id, head.system)
         missing = len(self._report.missing_files)
         with TemporaryDirectory() as work:
@@ -178,16 +178,13 @@ class _Head:
     start_ms: int
 
 
-def _head(item: Exported) -> _Head | None:
-    first: Row | None = None
-    system: dict[str, Any] = {}
-    for batch in read_rows(item):
-        for row in batch:
-            first = first or row
-            if row.path.startswith(_SYSTEM) and row.type not in FILE_TYPES and row.step is None:
-                system[row.path.removeprefix(_SYSTEM)] = row.value
-    if first is None:
-        return None
+def _head(item: Exported, first: Row) -> _Head:
+    system = {
+        row.path.removeprefix(_SYSTEM): row.value
+        for batch in read_rows(item, below=_SYSTEM)
+        for row in batch
+        if row.type not in FILE_TYPES and not row.type.endswith("_series")
+    }
     created = system.get("creation_time")
     return _Head(
         project_id=first.project_id,
