@@ -78,6 +78,8 @@ def test_points_share_their_photos_and_no_test_photo_is_read(home: Path) -> None
     assert len(read) == len(set(pixels.asked)) == result.train_photos + result.validation_photos
     assert (result.breeds, result.train_photos, result.validation_photos) == (4, 24, 12)
     client = _client(home)
+    names = {client.get_run(row.run_id).info.run_name for row in result.rows if row.run_id}
+    assert names == {"efficientnet_lite0, lr 0.0001", "efficientnet_lite0, lr 0.05"}
     params = [client.get_run(row.run_id).data.params for row in result.rows if row.run_id]
     assert {(p["seed"], p["n_labels"], p["manifest_id"]) for p in params} == {
         ("42", "4", DATA.manifest_id)
@@ -103,7 +105,7 @@ def test_the_same_grid_again_runs_nothing_and_finds_the_same(home: Path) -> None
     words = ("lr=1e-4,5e-2",)
     before = _grid(home, Drawn(), *words)
     pixels = Drawn()
-    after = _grid(home, pixels, *words)
+    after = _grid(home, pixels, *words, cache=home / "cleared")
     assert after.kept == 2
     assert pixels.asked == []
     assert [(r.run_id, r.figures) for r in after.rows] == [

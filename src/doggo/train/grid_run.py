@@ -160,6 +160,7 @@ def _run(point: Point, config: TrainConfig, inputs: _Inputs, parent: Run) -> Gri
         cache=inputs.cache,
         tracker=inputs.tracker,
         runtime=inputs.runtime,
+        name=point.label,
         parent_id=parent.run_id,
         progress=inputs.progress,
     )
@@ -180,6 +181,7 @@ def _report(parent: Run, result: GridResult, cache: Path) -> None:
             Metric("points_failed", sum(row.state == State.FAILED for row in result.rows)),
         ]
     )
+    cache.mkdir(parents=True, exist_ok=True)  # no point has made it where all were kept
     with TemporaryDirectory(dir=cache, prefix="grid-") as folder:
         picture = draw_grid(result, Path(folder) / PICTURE)
         parent.log_file(picture)

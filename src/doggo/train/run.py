@@ -142,13 +142,17 @@ def experiment(
     cache: Path,
     tracker: Tracker,
     runtime: str = "",
+    name: str = "",
     parent_id: str | None = None,
     progress: Progress = silent,
 ) -> ExperimentResult:
     """Train on a sample of breeds and photos; nothing is registered and no candidate is left.
 
-    Arguments and errors are those of `train`; `n_labels` and `n_samples` are welcome, and
-    `parent_id` is the tracker's run that this one belongs to.
+    Arguments and errors are those of `train`; `n_labels` and `n_samples` are welcome.
+
+    Args:
+        name: of the tracker's run; empty: after the network and the recipe.
+        parent_id: the tracker's run that this one belongs to.
     """
     started = time.perf_counter()
     rows = sample(
@@ -165,13 +169,11 @@ def experiment(
     )
     cache.mkdir(parents=True, exist_ok=True)
     tags = {**_tags(manifest), POINT_TAG: point_key(config, manifest.manifest_id, inputs.pair.name)}
+    if parent_id:
+        tags[PARENT_TAG] = parent_id
     with (
         TemporaryDirectory(dir=cache, prefix="experiment-") as work,
-        tracker.start(
-            EXPERIMENT,
-            _run_name(config),
-            {**tags, **({PARENT_TAG: parent_id} if parent_id else {})},
-        ) as opened,
+        tracker.start(EXPERIMENT, name or _run_name(config), tags) as opened,
     ):
         run = RecordedRun(opened)
         trained = _train(config, inputs, run, Path(work))
