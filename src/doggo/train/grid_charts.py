@@ -84,7 +84,7 @@ def _draw_cost(axes: Axes, rows: Sequence[GridRow]) -> None:
     axes.grid(axis="y", color=_GRID)
     axes.margins(x=0.1)
     axes.set_xlim(left=0)
-    axes.set_xlabel("seconds without embeddings, which points of one network share", color=INK)
+    axes.set_xlabel("seconds of training", color=INK)
 
 
 def _with_figures(rows: Sequence[GridRow]) -> list[tuple[GridRow, Figures]]:

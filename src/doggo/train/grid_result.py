@@ -13,6 +13,9 @@ from doggo.core.metrics import Interval, wilson_interval
 from doggo.tracking.port import Metric
 from doggo.train.grid import Point
 
+_NOT_TRAINING = ("seconds_load", "seconds_embed", "seconds_report")
+"""Points of one network share its embeddings; loading and drawing are alike for all."""
+
 
 class State(StrEnum):
     """What became of a point."""
@@ -30,7 +33,7 @@ class Figures:
         top1, macro_auroc: of the epoch that was kept, with 95 % intervals.
         start_top1: before training.
         top1_by_epoch: epoch → top-1; the first is before training.
-        seconds: of the point without its embeddings, which points of one network share.
+        seconds: of training alone, see `_NOT_TRAINING`.
     """
 
     top1: float
@@ -151,5 +154,5 @@ def _seconds(last: Mapping[str, float]) -> float:
     return sum(
         value
         for name, value in last.items()
-        if name.startswith("seconds_") and name != "seconds_embed"
+        if name.startswith("seconds_") and name not in _NOT_TRAINING
     )

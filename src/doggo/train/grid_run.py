@@ -81,6 +81,7 @@ def run_grid(
     started = time.perf_counter()
     points = span(axes, options)
     rows = _photos(options, manifest)
+    breeds = check_trainable(rows)
     sides = [row.split for row in rows]
     inputs = _Inputs(
         manifest=manifest,
@@ -98,7 +99,7 @@ def run_grid(
         result = GridResult(
             run_id=parent.run_id,
             manifest_id=manifest.manifest_id,
-            breeds=len(check_trainable(rows)),
+            breeds=len(breeds),
             train_photos=sides.count(Split.TRAIN),
             validation_photos=inputs.validation_photos,
             rows=ranked(_run_points(points, inputs, parent)),
