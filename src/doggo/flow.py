@@ -9,7 +9,7 @@ way is in `release.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from doggo.registry.gate import GateDecision
     from doggo.storage.audit import Move
     from doggo.storage.bundles import Pointer
+    from doggo.train.grid_result import GridResult
     from doggo.train.run import ExperimentResult
 
 
@@ -135,6 +136,39 @@ def experiment(
         cache=stores.embeddings,
         tracker=stores.tracker,
         runtime=stores.forced_runtime,
+        progress=progress,
+    )
+
+
+def grid(
+    stores: Stores,
+    words: Sequence[str],
+    options: Mapping[str, object],
+    *,
+    known: Collection[str],
+    again: bool = False,
+    progress: Progress = silent,
+) -> GridResult:
+    """Train on the same small sample with every combination of options, and compare them.
+
+    Args:
+        words: such as `lr=1e-4,1e-3`.
+        options: the same at every point.
+        known: names of the options that can be varied, if a run has them.
+    """
+    from doggo.storage.shards import PixelReader
+    from doggo.train.grid import parse_axes
+    from doggo.train.grid_run import run_grid
+
+    return run_grid(
+        parse_axes(words, known),
+        options,
+        _manifest(stores),
+        pixels=PixelReader(stores.processed),
+        cache=stores.embeddings,
+        tracker=stores.tracker,
+        runtime=stores.forced_runtime,
+        again=again,
         progress=progress,
     )
 

@@ -43,7 +43,9 @@ def intake_text(report: IntakeReport) -> str:
 
 def experiment_json(outcome: ExperimentResult) -> dict[str, object]:
     """Return an experiment as plain data."""
-    return {**asdict(outcome), "config": outcome.config.to_json(), "labels": list(outcome.labels)}
+    values = {**asdict(outcome), "config": outcome.config.to_json(), "labels": list(outcome.labels)}
+    del values["metrics"]
+    return values
 
 
 def experiment_text(outcome: ExperimentResult) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_KEYS = ("", "_KEY")
+
 
 def _either(name: str, seed_name: str) -> AliasChoices:
     return AliasChoices(f"DOGGO_{name}", seed_name)
@@ -42,7 +44,25 @@ class Settings(BaseSettings):
     """Local copies kept of what lies in `gs://` and `s3://` buckets; what is in use is kept too."""
 
     tracker: str = ""
-    """URL of an MLflow server; empty: SQLite under `home`."""
+    """URL of an MLflow server; empty: SQLite under `home`; `none`; or `neptune-offline:FOLDER`."""
+
+    neptune_experiment_project: str = Field(
+        "",
+        validation_alias=AliasChoices(
+            "DOGGO_NEPTUNE_EXPERIMENT_PROJECT",
+            *(f"NEPTUNE_{name}_PROJECT{key}" for name in ("EXPERIMENT", "EXP") for key in _KEYS),
+        ),
+    )
+    """Name or key of the Neptune project that held experiments: its runs are shown with ours."""
+
+    neptune_training_project: str = Field(
+        "",
+        validation_alias=AliasChoices(
+            "DOGGO_NEPTUNE_TRAINING_PROJECT",
+            *(f"NEPTUNE_TRAINING_PROJECT{key}" for key in _KEYS),
+        ),
+    )
+    """The same for trainings on all photos."""
 
     workers: int = Field(0, ge=0)
     """Decoding processes; 0: one a core."""

@@ -15,7 +15,7 @@ from doggo.storage.bundles import BundleStore
 from doggo.storage.photos import PhotoStore
 
 if TYPE_CHECKING:
-    from doggo.tracking.port import Tracker
+    from doggo.tracking.port import HistoryTracker
     from doggo.vision.runtime import Pair
 
 
@@ -39,7 +39,7 @@ class Stores:
     spool: Path
     workers: int
     forced_runtime: str
-    tracker: Tracker
+    tracker: HistoryTracker
     open_bucket: Callable[[str], Bucket]
 
     @property

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from doggo.storage.buckets import Bucket
     from doggo.storage.bundles import BundleStore
     from doggo.stores import Stores
-    from doggo.tracking.port import Tracker
+    from doggo.tracking.neptune_archive import NeptuneArchive
+    from doggo.tracking.port import HistoryTracker
     from doggo.vision.predictor import Predictor
     from doggo.vision.runtime import Pair
 
@@ -94,11 +95,37 @@ def open_stores(*, new: bool = False) -> Iterator[Stores]:
         engine.dispose()
 
 
-def open_tracker() -> Tracker:
-    """Return the tracker: MLflow on SQLite under `home`, or a server by URL."""
+def open_tracker() -> HistoryTracker:
+    """Return the tracker: MLflow on SQLite under `home` or a server, or Neptune's offline files."""
     from doggo.tracking.mlflow import open_tracker as open_mlflow
+    from doggo.tracking.neptune import PREFIX, NeptuneTracker
+    from doggo.tracking.tolerant import TolerantTracker
 
-    return open_mlflow(settings().tracker, settings().home)
+    url = settings().tracker
+    if url.startswith(PREFIX):
+        folder = url.removeprefix(PREFIX) or str(settings().home / "neptune")
+        return TolerantTracker(NeptuneTracker(Path(folder), _neptune_projects()))
+    return open_mlflow(url, settings().home)
+
+
+def open_neptune_archive() -> NeptuneArchive:
+    """Return MLflow as the place for what is imported from Neptune.
+
+    Raises:
+        UsageError: the tracker is not MLflow.
+    """
+    from doggo.tracking.neptune_archive import NeptuneArchive
+
+    return NeptuneArchive(settings().tracker, settings().home, _neptune_projects())
+
+
+def _neptune_projects() -> dict[str, str]:
+    from doggo.tracking.port import EXPERIMENT, TRAINING
+
+    return {
+        EXPERIMENT: settings().neptune_experiment_project,
+        TRAINING: settings().neptune_training_project,
+    }
 
 
 def load_predictor(folder: Path | None = None) -> Predictor:

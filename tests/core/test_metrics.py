@@ -229,3 +229,40 @@ def test_comparing_different_photos_is_refused() -> None:
         metrics.paired_bootstrap_difference([True], [True, False])
     with pytest.raises(InputError, match="same photos"):
         metrics.paired_bootstrap_difference([], [])
+
+
+def _noisy(n: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Answers that are right more often than not."""
+    noise = np.random.default_rng(seed)
+    labels_N = np.arange(n) % classes
+    scores_NK = noise.normal(size=(n, classes))
+    scores_NK[np.arange(n), labels_N] += 1.2
+    return scores_NK, labels_N
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_the_interval_of_macro_auroc_is_that_of_a_bootstrap(classes: int) -> None:
+    scores_NK, labels_N = _noisy(240, classes, seed=3)
+    low, high = metrics.macro_auroc_interval(scores_NK, labels_N)
+    assert low < metrics.macro_auroc(scores_NK, labels_N) < high
+    draw = np.random.default_rng(0)
+    drawn = [
+        metrics.macro_auroc(scores_NK[chosen], labels_N[chosen])
+        for chosen in draw.integers(0, 240, size=(600, 240))
+    ]
+    assert np.quantile(drawn, [0.025, 0.975]) == pytest.approx((low, high), abs=0.012)
+
+
+def test_the_interval_of_macro_auroc_holds_the_truth_as_often_as_it_says() -> None:
+    truth = metrics.macro_auroc(*_noisy(60_000, 3, seed=1))
+    intervals = [metrics.macro_auroc_interval(*_noisy(150, 3, seed=s)) for s in range(400)]
+    assert 0.92 < np.mean([low <= truth <= high for low, high in intervals]) < 0.98
+
+
+def test_the_interval_of_macro_auroc_stays_inside_and_knows_its_ends() -> None:
+    labels_N = np.arange(12) % 3
+    assert metrics.macro_auroc_interval(np.eye(3)[labels_N], labels_N) == (1.0, 1.0)
+    assert metrics.macro_auroc_interval([[0.9, 0.1], [0.8, 0.2]], [0, 0]) == (0.0, 1.0)
+    scores_NK, labels_N = _noisy(6, 2, seed=0)
+    low, high = metrics.macro_auroc_interval(scores_NK, labels_N)
+    assert 0 <= low <= high <= 1

@@ -1,4 +1,4 @@
-"""One suite for every tracker: MLflow on SQLite, MLflow's own server, and the one in memory."""
+"""One suite for every tracker: MLflow on SQLite and as a server, Neptune offline, memory."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from doggo.tracking.mlflow import (
     ui_command,
     ui_environment,
 )
+from doggo.tracking.neptune import NeptuneTracker
+from doggo.tracking.neptune_offline import offline_folder, read_run
 from doggo.tracking.null import NullTracker
-from doggo.tracking.port import Metric, TrackedVersion, Tracker
+from doggo.tracking.port import PARENT_TAG, HistoryTracker, KeptRun, Metric, TrackedVersion
 
 MODEL = "efficientnet_lite0"
 
@@ -71,16 +73,18 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     raise AssertionError(log.read_text())
 
 
-@pytest.fixture(params=["memory", "sqlite", "server"])
-def tracker(request: pytest.FixtureRequest) -> Tracker:
+@pytest.fixture(params=["memory", "sqlite", "server", "neptune"])
+def tracker(request: pytest.FixtureRequest) -> HistoryTracker:
     if request.param == "memory":
         return NullTracker()
+    if request.param == "neptune":
+        return NeptuneTracker(request.getfixturevalue("tmp_path") / "neptune", {})
     if request.param == "server":
         return MlflowTracker(request.getfixturevalue("server"))
     return MlflowTracker(*store_urls(request.getfixturevalue("sqlite_home")))
 
 
-def _read(tracker: Tracker, run_id: str | None) -> dict[str, Any]:
+def _read(tracker: HistoryTracker, run_id: str | None) -> dict[str, Any]:
     """What the tracker kept of its last run, whatever kind it is."""
     if isinstance(tracker, NullTracker):
         run = tracker.runs[-1]
@@ -88,6 +92,19 @@ def _read(tracker: Tracker, run_id: str | None) -> dict[str, Any]:
             "status": run.status, "params": run.params, "tags": run.tags, "files": run.files,
             "metrics": [(m.name, m.value, m.step) for m in run.metrics],
             "experiment": run.experiment,
+        }  # fmt: skip
+    if isinstance(tracker, NeptuneTracker):
+        (found,) = (
+            run
+            for run in map(read_run, offline_folder(tracker.folder).iterdir())
+            if run.run_id == run_id
+        )
+        assert all(Path(file).is_file() for file in found.files.values())
+        return {
+            "status": found.fields["doggo/status"], "params": _under(found.fields, "parameters/"),
+            "tags": _under(found.fields, "tags/"), "files": list(_under(found.files, "files/")),
+            "metrics": [(m.name, m.value, m.step) for m in found.metrics],
+            "experiment": found.fields["doggo/experiment"],
         }  # fmt: skip
     assert isinstance(tracker, MlflowTracker)
     client = tracker._open()
@@ -104,13 +121,17 @@ def _read(tracker: Tracker, run_id: str | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _under(fields: dict[str, Any], folder: str) -> dict[str, Any]:
+    return {k.removeprefix(folder): v for k, v in fields.items() if k.startswith(folder)}
+
+
 def _version(number: int, model: str, **tags: str) -> TrackedVersion:
     return TrackedVersion(
         model=model, version=number, uri=f"file:///bundles/{number}", run_id=None, tags=tags
     )
 
 
-def test_a_run_keeps_what_it_is_told(tracker: Tracker, tmp_path: Path) -> None:
+def test_a_run_keeps_what_it_is_told(tracker: HistoryTracker, tmp_path: Path) -> None:
     chart = tmp_path / "curve.png"
     chart.write_bytes(b"a picture")
     curve = [Metric("val_top1", step / 10, step) for step in range(5)]
@@ -130,7 +151,7 @@ def test_a_run_keeps_what_it_is_told(tracker: Tracker, tmp_path: Path) -> None:
     assert (kept["tags"]["manifest_id"], kept["tags"]["version"]) == ("m", "4")
 
 
-def test_more_metrics_than_one_request_takes_all_arrive(tracker: Tracker) -> None:
+def test_more_metrics_than_one_request_takes_all_arrive(tracker: HistoryTracker) -> None:
     with tracker.start("experiment", "long", {}) as run:
         run.log_metrics([Metric("loss", 0.0, step) for step in range(1203)])
     assert len(_read(tracker, run.run_id)["metrics"]) == 1203
@@ -139,7 +160,9 @@ def test_more_metrics_than_one_request_takes_all_arrive(tracker: Tracker) -> Non
 @pytest.mark.parametrize(
     ("error", "status"), [(ValueError("x"), "FAILED"), (KeyboardInterrupt(), "KILLED")]
 )
-def test_a_run_that_ends_badly_says_so(error: BaseException, status: str, tracker: Tracker) -> None:
+def test_a_run_that_ends_badly_says_so(
+    error: BaseException, status: str, tracker: HistoryTracker
+) -> None:
     ids: list[str | None] = []
 
     def work() -> None:
@@ -152,7 +175,49 @@ def test_a_run_that_ends_badly_says_so(error: BaseException, status: str, tracke
     assert _read(tracker, ids[0])["status"] == status
 
 
-def test_aliases_follow_the_bundle_stores_versions(tracker: Tracker) -> None:
+def test_a_run_that_ended_well_is_found_again_by_its_tag(tracker: HistoryTracker) -> None:
+    ids: list[str | None] = []
+
+    def run(value: float, point: str, error: BaseException | None = None) -> None:
+        with tracker.start("experiment", "x", {"doggo.point": point}) as opened:
+            ids.append(opened.run_id)
+            opened.log_metrics([Metric("top1", value, 1), Metric("top1", 0.0, 0)])
+            if error:
+                raise error
+
+    assert tracker.finished("experiment", "doggo.point", "found") is None
+    for value, point in ((0.1, "found"), (0.2, "found"), (0.3, "other")):
+        run(value, point)
+    for error in (ValueError(), KeyboardInterrupt()):
+        with pytest.raises(type(error)):
+            run(0.4, "found", error)
+    metrics = (Metric("top1", 0.0, 0), Metric("top1", 0.2, 1))
+    assert tracker.finished("experiment", "doggo.point", "found") == KeptRun(
+        run_id=ids[1], metrics=metrics
+    )
+    assert tracker.finished("training", "doggo.point", "found") is None
+
+
+def test_a_run_belongs_to_its_parent_and_can_be_moved(tracker: HistoryTracker) -> None:
+    with tracker.start("experiment", "parent", {}) as parent:
+        tags = {PARENT_TAG: parent.run_id} if parent.run_id else {}
+        with tracker.start("experiment", "child", tags) as child:
+            pass
+    with tracker.start("experiment", "other parent", {}) as other:
+        pass
+    if isinstance(tracker, MlflowTracker):
+        nested = _read(tracker, child.run_id)["tags"]["mlflow.parentRunId"]
+        assert nested == parent.run_id
+        tracker.move_under(str(child.run_id), str(other.run_id))
+        nested = _read(tracker, child.run_id)["tags"]["mlflow.parentRunId"]
+        assert nested == other.run_id
+    if isinstance(tracker, NeptuneTracker):
+        assert _read(tracker, child.run_id)["tags"][PARENT_TAG] == parent.run_id
+        tracker.move_under(str(child.run_id), str(other.run_id))
+        assert tracker.parent_of(str(child.run_id)) == other.run_id
+
+
+def test_aliases_follow_the_bundle_stores_versions(tracker: HistoryTracker) -> None:
     model = f"{MODEL}-aliases"
     assert tracker.aliases(model) == {}
     for number in (4, 7, 9):  # the tracker's own numbers would be 1, 2, 3
@@ -166,7 +231,7 @@ def test_aliases_follow_the_bundle_stores_versions(tracker: Tracker) -> None:
     assert tracker.aliases(model) == {"production": 9}
 
 
-def test_mirroring_a_version_again_only_changes_its_tags(tracker: Tracker) -> None:
+def test_mirroring_a_version_again_only_changes_its_tags(tracker: HistoryTracker) -> None:
     model = f"{MODEL}-again"
     tracker.mirror_version(_version(3, model, state="staging"))
     tracker.mirror_version(_version(3, model, state="archived"))
@@ -177,7 +242,7 @@ def test_mirroring_a_version_again_only_changes_its_tags(tracker: Tracker) -> No
         assert [version.tags["state"] for version in found] == ["archived"]
 
 
-def test_an_alias_of_a_version_that_is_not_mirrored_is_refused(tracker: Tracker) -> None:
+def test_an_alias_of_a_version_that_is_not_mirrored_is_refused(tracker: HistoryTracker) -> None:
     tracker.mirror_version(_version(1, f"{MODEL}-missing"))
     with pytest.raises(StorageError, match="no version 2"):
         tracker.move_alias(f"{MODEL}-missing", "production", 2)

@@ -206,6 +206,9 @@ def tracker(settings: Settings) -> Iterator[Finding]:
     if not settings.tracker:
         yield Finding(check="tracker", level=Level.OK, detail="MLflow on SQLite, no server")
         return
+    if not settings.tracker.startswith(("http://", "https://")):
+        yield Finding(check="tracker", level=Level.OK, detail=f"{settings.tracker}, no server")
+        return
     url = settings.tracker.rstrip("/") + "/health"
     try:
         with urllib.request.urlopen(url, timeout=_TRACKER_TIMEOUT_S):  # noqa: S310 - the owner's URL

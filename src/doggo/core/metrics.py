@@ -21,6 +21,9 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+Z95 = 1.959964
+"""Standard deviations to either side that hold 95 % of a normal distribution."""
+
 ECE_BINS = 15
 """As in Guo et al. 2017, so that figures can be compared with the literature."""
 
@@ -119,6 +122,44 @@ def macro_auroc(scores_NK: ArrayLike, labels_N: ArrayLike) -> float:
     return float(np.mean(areas)) if areas else float("nan")
 
 
+def macro_auroc_interval(scores_NK: ArrayLike, labels_N: ArrayLike, z: float = Z95) -> Interval:
+    """Return the interval of `macro_auroc` over photos like these; 95 % by default.
+
+    DeLong, DeLong and Clarke-Pearson 1988: the spread of each photo's placement among the
+    others. A photo is a positive of one class and a negative of all others, so its shares are
+    added over the classes before they are squared. On the logit scale, which keeps it inside
+    [0, 1]. Where every photo is in order it has no width; without any curve it is (0, 1).
+    """
+    checked_NK, truth_N = _checked(scores_NK, labels_N)
+    share_N = np.zeros(len(truth_N))
+    areas = []
+    for label in np.unique(truth_N):
+        positive_N = truth_N == label
+        if positive_N.all():
+            continue
+        above, below = checked_NK[positive_N, label], checked_NK[~positive_N, label]
+        won, lost = _places(above, below), 1 - _places(below, above)
+        areas.append(float(won.mean()))
+        share_N[positive_N] += (won - won.mean()) / len(won)
+        share_N[~positive_N] += (lost - lost.mean()) / len(lost)
+    if not areas:
+        return Interval(0.0, 1.0)
+    area = float(np.mean(areas))
+    if area in {0.0, 1.0}:
+        return Interval(area, area)
+    deviation = float(np.sqrt(np.sum((share_N / len(areas)) ** 2)))
+    half = z * deviation / (area * (1 - area))
+    logit = np.log(area / (1 - area))
+    return Interval(*(float(1 / (1 + np.exp(-end))) for end in (logit - half, logit + half)))
+
+
+def _places(values: F64, others: F64) -> F64:
+    """Return for each value the share of the others that lie below it, a tie counting half."""
+    ordered = np.sort(others)
+    sides = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
+    return np.asarray(sides / (2 * len(others)), np.float64)
+
+
 def balanced_accuracy(probabilities_NK: ArrayLike, labels_N: ArrayLike) -> float:
     """Return the mean recall of the first answer over the classes that are present."""
     hits_N = top_k_hits(probabilities_NK, labels_N)
@@ -193,7 +234,7 @@ def confusion_counts(labels_N: ArrayLike, predicted_N: ArrayLike, classes: int) 
     return np.bincount(flat_N, minlength=classes * classes).reshape(classes, classes)
 
 
-def wilson_interval(hits: int, n: int, z: float = 1.959964) -> Interval:
+def wilson_interval(hits: int, n: int, z: float = Z95) -> Interval:
     """Return the score interval of a proportion (Wilson 1927); 95 % by default.
 
     Unlike the normal approximation it stays inside [0, 1] and is sensible at 0, at n and for

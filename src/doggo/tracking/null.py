@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from doggo.core.errors import StorageError
-from doggo.tracking.port import Metric, TrackedVersion
+from doggo.tracking.port import KeptRun, Metric, TrackedVersion
 
 
 @dataclass
@@ -73,3 +73,14 @@ class NullTracker:
 
     def aliases(self, model: str) -> Mapping[str, int]:
         return dict(self._aliases.get(model, {}))
+
+    def finished(self, experiment: str, tag: str, value: str) -> KeptRun | None:
+        for run in reversed(self.runs):
+            found = run.experiment == experiment and run.tags.get(tag) == value
+            if found and run.status == "FINISHED":
+                metrics = sorted(run.metrics, key=lambda metric: (metric.name, metric.step))
+                return KeptRun(run_id=run.run_id, metrics=tuple(metrics))
+        return None
+
+    def move_under(self, run_id: str, parent_id: str) -> None:
+        return None  # no run here has an id

@@ -1,6 +1,6 @@
 """The tracker port: what training and the registry tell whoever keeps their history.
 
-Owns the two protocols and the records that cross them. A tracker is a mirror: the production
+Owns the protocols and the records that cross them. A tracker is a mirror: the production
 pointer of the bundle store is the truth, and no model is lost when a tracker fails.
 """
 
@@ -14,6 +14,8 @@ from typing import Protocol
 
 EXPERIMENT = "experiment"
 TRAINING = "training"
+PARENT_TAG = "doggo.parent_run"
+"""Tag of a run that belongs to another: its value is the other's `run_id`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,18 @@ class TrackedVersion:
     uri: str
     run_id: str | None
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptRun:
+    """A run that ended well, as the tracker remembers it.
+
+    Attributes:
+        metrics: every figure of every step, by name and then step.
+    """
+
+    run_id: str | None
+    metrics: tuple[Metric, ...]
 
 
 class Run(Protocol):
@@ -99,3 +113,22 @@ class Tracker(Protocol):
     def aliases(self, model: str) -> Mapping[str, int]:
         """Return alias → version of the bundle store, as the tracker's pages show it now."""
         ...
+
+
+class History(Protocol):
+    """What a tracker remembers of runs that are over.
+
+    Every method raises StorageError with one clear line when the tracker fails.
+    """
+
+    def finished(self, experiment: str, tag: str, value: str) -> KeptRun | None:
+        """Return the newest run that ended well and has this tag, or None."""
+        ...
+
+    def move_under(self, run_id: str, parent_id: str) -> None:
+        """Show a run that is over among those of another: its `PARENT_TAG` changes."""
+        ...
+
+
+class HistoryTracker(Tracker, History, Protocol):
+    """A tracker that also remembers."""

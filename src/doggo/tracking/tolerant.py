@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from doggo.core.errors import StorageError
-from doggo.tracking.port import Metric, Run, TrackedVersion, Tracker
+from doggo.tracking.port import HistoryTracker, KeptRun, Metric, Run, TrackedVersion
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class TolerantTracker:
         failure: the line that said why, or None.
     """
 
-    def __init__(self, tracker: Tracker) -> None:
+    def __init__(self, tracker: HistoryTracker) -> None:
         self._tracker = tracker
         self.failure: str | None = None
 
@@ -60,6 +60,15 @@ class TolerantTracker:
     def aliases(self, model: str) -> Mapping[str, int]:
         """Return the aliases; unlike the rest this raises, since no answer is not 'none'."""
         return self._tracker.aliases(model)
+
+    def finished(self, experiment: str, tag: str, value: str) -> KeptRun | None:
+        """Return the run, or None also when the tracker fails: then it is run again."""
+        found: list[KeptRun | None] = []
+        self.attempt(lambda: found.append(self._tracker.finished(experiment, tag, value)))
+        return found[0] if found else None
+
+    def move_under(self, run_id: str, parent_id: str) -> None:
+        self.attempt(lambda: self._tracker.move_under(run_id, parent_id))
 
     def attempt(self, call: Callable[[], None]) -> None:
         """Call unless the tracker has failed before."""

@@ -1,13 +1,18 @@
-"""Which source code is running, so that a model can name it."""
+"""Which source code is running, so that a model can name it and a run be told from another."""
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import doggo
 
 UNKNOWN = "unknown"
+_FIGURES_DEPEND_ON = ("core", "nets", "train", "vision")
+_LIBRARIES = ("lightning", "numpy", "timm", "torch")
 
 
 def git_revision() -> str:
@@ -22,6 +27,21 @@ def git_revision() -> str:
         return UNKNOWN
     described = _git(package, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     return described or UNKNOWN
+
+
+@cache
+def code_sha256() -> str:
+    """Return a fingerprint of all code that a run's figures depend on: ours and the libraries'.
+
+    Unlike the revision it is known in a changed checkout and in an installed package.
+    """
+    package = Path(doggo.__file__).resolve().parent
+    digest = hashlib.sha256()
+    for folder in _FIGURES_DEPEND_ON:
+        for file in sorted((package / folder).rglob("*.py")):
+            digest.update(f"{file.relative_to(package)}\0".encode() + file.read_bytes() + b"\0")
+    digest.update(" ".join(f"{name} {version(name)}" for name in _LIBRARIES).encode())
+    return digest.hexdigest()
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -18,16 +18,18 @@ import torch
 
 from doggo import __version__
 from doggo.core.errors import UsageError
-from doggo.core.metrics import confusion_counts
+from doggo.core.metrics import confusion_counts, macro_auroc_interval
 from doggo.core.progress import Progress, silent
 from doggo.core.records import Manifest, ManifestRow, Split
 from doggo.nets.backbones import backbone
 from doggo.nets.candidate import CandidateInfo, save_candidate
 from doggo.nets.features_graph import features_graph
 from doggo.nets.network import DogNet, features_sha256, make_network, start_rows
-from doggo.tracking.port import EXPERIMENT, TRAINING, Metric, Run, Tracker
+from doggo.tracking.port import EXPERIMENT, PARENT_TAG, TRAINING, Metric, Run, Tracker
+from doggo.tracking.recorded import RecordedRun
 from doggo.train.charts import draw_confusion, draw_curve
 from doggo.train.config import TrainConfig
+from doggo.train.point import POINT_TAG, point_key
 from doggo.train.probe import Labelled, ProbeResult, train_probe
 from doggo.train.provenance import git_revision
 from doggo.train.sample import check_trainable, sample
@@ -48,6 +50,7 @@ class ExperimentResult:
         photos: used for training and for validation.
         start_top1, start_macro_auroc: validation figures before training.
         val_top1, val_macro_auroc: of the epoch that was kept.
+        metrics: all that the tracker was told, by epoch.
     """
 
     run_id: str | None
@@ -62,6 +65,7 @@ class ExperimentResult:
     val_top1: float
     val_macro_auroc: float
     seconds: float
+    metrics: tuple[Metric, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,11 +142,17 @@ def experiment(
     cache: Path,
     tracker: Tracker,
     runtime: str = "",
+    name: str = "",
+    parent_id: str | None = None,
     progress: Progress = silent,
 ) -> ExperimentResult:
     """Train on a sample of breeds and photos; nothing is registered and no candidate is left.
 
     Arguments and errors are those of `train`; `n_labels` and `n_samples` are welcome.
+
+    Args:
+        name: of the tracker's run; empty: after the network and the recipe.
+        parent_id: the tracker's run that this one belongs to.
     """
     started = time.perf_counter()
     rows = sample(
@@ -158,10 +168,14 @@ def experiment(
         progress=progress,
     )
     cache.mkdir(parents=True, exist_ok=True)
+    tags = {**_tags(manifest), POINT_TAG: point_key(config, manifest.manifest_id, inputs.pair.name)}
+    if parent_id:
+        tags[PARENT_TAG] = parent_id
     with (
         TemporaryDirectory(dir=cache, prefix="experiment-") as work,
-        tracker.start(EXPERIMENT, _run_name(config), _tags(manifest)) as run,
+        tracker.start(EXPERIMENT, name or _run_name(config), tags) as opened,
     ):
+        run = RecordedRun(opened)
         trained = _train(config, inputs, run, Path(work))
         run_id = run.run_id
     probe = trained.probe
@@ -178,6 +192,7 @@ def experiment(
         val_top1=probe.best.val_top1,
         val_macro_auroc=probe.best.val_macro_auroc,
         seconds=time.perf_counter() - started,
+        metrics=tuple(run.metrics),
     )
 
 
@@ -309,7 +324,10 @@ def _report(
     names = ("train_loss", "train_top1", "val_loss", "val_top1", "val_macro_auroc")
     curve = [Metric(n, getattr(e, n), e.number) for e in probe.curve for n in names]
     best = [Metric(f"best_{name}", getattr(probe.best, name)) for name in names]
-    run.log_metrics([*curve, *best, Metric("best_epoch", probe.best.number)])
+    answers_NK = torch.softmax(torch.from_numpy(probe.val_logits), dim=1).numpy()
+    low, high = macro_auroc_interval(answers_NK, validation.labels)
+    ends = [Metric("best_val_macro_auroc_low", low), Metric("best_val_macro_auroc_high", high)]
+    run.log_metrics([*curve, *best, *ends, Metric("best_epoch", probe.best.number)])
     answers_N = probe.val_logits.argmax(axis=1)
     counts_KK = confusion_counts(validation.labels, answers_N, len(labels))
     run.log_file(draw_curve(probe.curve, probe.best, work / "curve.png"), "charts")

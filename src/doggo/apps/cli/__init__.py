@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from doggo import __version__
-from doggo.apps.cli import buckets, data, datasets, models, operate, predict, train
+from doggo.apps.cli import buckets, data, datasets, imports, models, operate, predict, train
 from doggo.apps.cli.output import say
 from doggo.core.errors import DoggoError, GateError, UsageError
 
@@ -68,6 +68,7 @@ for _commands in (data, train, predict, operate):
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="data")
 app.add_typer(buckets.app, name="buckets")
+app.add_typer(imports.app, name="import")
 
 
 # They log every failed try with its traceback; what is left of it comes as our one line.

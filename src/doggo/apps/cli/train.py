@@ -1,4 +1,4 @@
-"""`doggo bootstrap`, `experiment`, `train` and `evaluate`."""
+"""`doggo bootstrap`, `experiment` (one, or a grid of them), `train` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from doggo.apps.cli.grid import Again, Grid, given_twice, grid_result
 from doggo.apps.cli.output import progress_bars, result, result_json, table
 from doggo.core.errors import UsageError
 
@@ -51,6 +52,7 @@ def bootstrap(
 
 
 def experiment(
+    context: typer.Context,
     model: Model = "efficientnet_lite0",
     n_labels: Annotated[int, typer.Option("--n-labels", min=2, help="Breeds to sample.")] = 10,
     n_samples: Annotated[int, typer.Option("--n-samples", min=4, help="Photos a breed.")] = 100,
@@ -62,6 +64,8 @@ def experiment(
     max_epochs: Epochs = 64,
     recipe: Recipe = "probe",
     seed: Seed = 42,
+    grid: Grid = None,
+    again: Again = False,
     json: Json = False,
 ) -> None:
     """Train on a small sample to compare settings; never registers anything."""
@@ -81,6 +85,15 @@ def experiment(
         recipe=recipe,
         seed=seed,
     )
+    if grid:
+        given_twice(context, grid)
+        known = [str(parameter.name) for parameter in context.command.params]
+        with progress_bars() as progress, wiring.open_stores() as stores:
+            compared = flow.grid(stores, grid, options, known=known, again=again, progress=progress)
+        grid_result(compared, json=json)
+        return
+    if again:
+        raise UsageError("--again goes with --grid: an experiment alone always runs")
     with progress_bars() as progress, wiring.open_stores() as stores:
         outcome = flow.experiment(stores, options, progress=progress)
     if json:
