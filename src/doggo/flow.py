@@ -130,6 +130,7 @@ def experiment(
         cache=stores.embeddings,
         tracker=stores.tracker,
         runtime=stores.forced_runtime,
+        weights=stores.weights,
         progress=progress,
     )
 

@@ -28,6 +28,7 @@ class Stores:
         workers: decoding processes; 0: one a core.
         forced_runtime: pair that the owner insists on, such as `onnxruntime-f32`; empty: the
             fastest allowed.
+        weights: folder of ImageNet weights that the owner downloaded, if there is one.
     """
 
     photos: PhotoStore
@@ -38,6 +39,7 @@ class Stores:
     spool: Path
     workers: int
     forced_runtime: str
+    weights: Path | None
     tracker: Tracker
 
     @property

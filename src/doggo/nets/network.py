@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -24,7 +25,7 @@ NEW_ROW_DEVIATION = 0.5
 
 
 class FeatureNet(nn.Module):
-    """Pixels to pooled features: the part of the network that the probe does not train."""
+    """Pixels to pooled features: normalisation and body."""
 
     mean: Tensor
     std: Tensor
@@ -86,18 +87,25 @@ def features_sha256(features: FeatureNet) -> str:
 
 
 def make_network(
-    name: str, labels: Sequence[str], *, pretrained: bool = True
+    name: str,
+    labels: Sequence[str],
+    *,
+    pretrained: bool = True,
+    weights: Path | None = None,
 ) -> tuple[DogNet, str]:
     """Return the untrained network for these breeds, in eval mode, and its weights' sha256.
 
     The breed head starts from ImageNet's rows for the breeds that ImageNet knows; see
     `start_rows` for the others.
 
+    Args:
+        pretrained, weights: see `nets.backbones.build`.
+
     Raises:
         UsageError, WeightsError: see `nets.backbones`.
     """
     spec = backbone(name)
-    model, weights_sha256 = build(name, pretrained=pretrained)
+    model, weights_sha256 = build(name, pretrained=pretrained, weights=weights)
     features, imagenet_head = _split(model, spec)
     network = DogNet(features, imagenet_head, len(labels))
     weight_KD, bias_K = start_rows(imagenet_head, labels)

@@ -33,7 +33,6 @@ from doggo.train.provenance import git_revision
 from doggo.train.sample import check_trainable, sample
 from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, Pixels, embed
 from doggo.vision.runtime import Pair, Session, open_session, usable_pairs
-from doggo.vision.view import View
 
 _FASTEST_FIRST = ("openvino-bf16", "openvino-f32", "onnxruntime-f32")
 
@@ -73,6 +72,7 @@ class _Inputs:
     pixels: Pixels
     cache: Path
     pair: Pair
+    weights: Path | None
     progress: Progress
 
 
@@ -96,6 +96,7 @@ def train(
     tracker: Tracker,
     work: Path,
     runtime: str = "",
+    weights: Path | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Train on all photos of the dataset; return the candidate's folder, which is `work`.
@@ -104,6 +105,7 @@ def train(
         cache: folder for what can be computed again: embeddings, and the backbone's graph.
         work: folder for the candidate, its checkpoints and charts.
         runtime: pair that computes the embeddings, such as `openvino-f32`; empty: the fastest.
+        weights: folder of downloaded ImageNet weights.
 
     Raises:
         UsageError: the configuration samples, or its backbone needs larger photos.
@@ -123,6 +125,7 @@ def train(
         pixels=pixels,
         cache=cache,
         pair=Pair.parse(runtime) if runtime else fastest_pair(),
+        weights=weights,
         progress=progress,
     )
     with tracker.start(TRAINING, _run_name(config), _tags(manifest)) as run:
@@ -138,6 +141,7 @@ def experiment(
     cache: Path,
     tracker: Tracker,
     runtime: str = "",
+    weights: Path | None = None,
     progress: Progress = silent,
 ) -> ExperimentResult:
     """Train on a sample of breeds and photos; nothing is registered and no candidate is left.
@@ -155,6 +159,7 @@ def experiment(
         pixels=pixels,
         cache=cache,
         pair=Pair.parse(runtime) if runtime else fastest_pair(),
+        weights=weights,
         progress=progress,
     )
     cache.mkdir(parents=True, exist_ok=True)
@@ -196,12 +201,9 @@ def _train(config: TrainConfig, inputs: _Inputs, run: Run, work: Path) -> _Train
     run.log_params({**config.words(), "manifest_id": manifest.manifest_id})
     work.mkdir(parents=True, exist_ok=True)
     labels = check_trainable(rows)
-    spec = backbone(config.model)
-    view = View(
-        size_px=spec.size_px, resize_px=spec.resize_px, short_side_px=manifest.short_side_px
-    )
+    view = backbone(config.model).view(manifest.short_side_px)
     clock = _Clock()
-    network, weights_sha256 = make_network(config.model, labels)
+    network, weights_sha256 = make_network(config.model, labels, weights=inputs.weights)
     features_id = features_sha256(network.features)
     clock.lap("load")
     key = EmbeddingKey(
