@@ -38,8 +38,12 @@ class FeatureNet(nn.Module):
 
     def forward(self, images_NHWC: Tensor) -> Tensor:
         """Return features float32 [N, D] of uint8 [N, S, S, 3]."""
+        return cast("Tensor", self.body(self.normalise(images_NHWC)))
+
+    def normalise(self, images_NHWC: Tensor) -> Tensor:
+        """Return what the body is fed, float32 [N, 3, S, S]."""
         images_NCHW = images_NHWC.permute(0, 3, 1, 2).float()
-        return cast("Tensor", self.body((images_NCHW - self.mean) / self.std))
+        return (images_NCHW - self.mean) / self.std
 
 
 class DogNet(nn.Module):
@@ -108,10 +112,7 @@ def make_network(
     model, weights_sha256 = build(name, pretrained=pretrained, weights=weights)
     features, imagenet_head = _split(model, spec)
     network = DogNet(features, imagenet_head, len(labels))
-    weight_KD, bias_K = start_rows(imagenet_head, labels)
-    with torch.no_grad():
-        network.breed_head.weight.copy_(weight_KD)
-        network.breed_head.bias.copy_(bias_K)
+    set_head(network, *start_rows(imagenet_head, labels))
     return network.eval(), weights_sha256
 
 
@@ -153,6 +154,13 @@ def start_rows(
             weight_KD[new] += deviation_KD
             bias_K[new] -= deviation_KD @ middle_D
     return weight_KD, bias_K
+
+
+def set_head(network: DogNet, weight_KD: Tensor, bias_K: Tensor) -> None:
+    """Give the breed head these values."""
+    with torch.no_grad():
+        network.breed_head.weight.copy_(weight_KD)
+        network.breed_head.bias.copy_(bias_K)
 
 
 def _split(model: nn.Module, spec: Backbone) -> tuple[FeatureNet, nn.Linear]:
