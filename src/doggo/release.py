@@ -83,7 +83,7 @@ class Release:
                     weights=self.stores.weights,
                     progress=spans,
                 )
-            self.watch.timings.append(spans.of("embed"))
+            self.watch.timings += spans.parts("embed", "activations")
             bundle = self._export(candidate, work / "bundle", manifest)
             return self._release(bundle, manifest)
 

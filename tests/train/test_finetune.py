@@ -11,15 +11,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.homes import Home, drawn_folder
 from tests.train.pixels import BREEDS, DATA, NAME, Trial, options, tiny_weights
 
 from doggo.core.errors import InputError
 from doggo.core.metrics import macro_auroc, top_k
 from doggo.core.records import Split
+from doggo.export.run import export
 from doggo.nets.candidate import load_candidate
 from doggo.nets.network import features_sha256, make_network
+from doggo.storage.shards import PixelReader
+from doggo.tracking.null import NullTracker
 from doggo.train.checkpoints import checkpoint_folder
 from doggo.train.run import train
+from doggo.vision.bundle import read_bundle
+from doggo.vision.predictor import Predictor
+from doggo.vision.runtime import REFERENCE
 
 STEADY = options(optimizer="adamw")
 LEARNS = options(optimizer="adamw", lr=3e-3, max_epochs=6, trf_prb=0.0)
@@ -132,6 +139,32 @@ def test_the_last_blocks_alone_are_trained_on_kept_activations(tmp_path: Path) -
     assert features_sha256(network.features) != features_sha256(fresh.features)
 
 
+def test_a_trained_body_is_exported_and_answers_as_it_did_in_training(tmp_path: Path) -> None:
+    home = Home.open(tmp_path / "home")
+    home.take_in(drawn_folder(tmp_path / "photos", breeds=3, photos=12))
+    prepared, pixels = home.prepare(), PixelReader(home.processed)
+    weights = tiny_weights(tmp_path / "weights")
+    folder = train(
+        replace(LEARNS, max_epochs=2), prepared, pixels=pixels, cache=tmp_path / "cache",
+        tracker=NullTracker(), work=tmp_path / "work", weights=weights, runtime="onnxruntime-f32",
+    )  # fmt: skip
+    bundle = export(
+        folder, tmp_path / "bundle", manifest=prepared, pixels=pixels, cache=tmp_path / "cache"
+    )
+    info, network = load_candidate(folder)
+    predictor = Predictor.load(bundle, pair=REFERENCE)
+    sealed = read_bundle(bundle)
+    assert (sealed.recipe, sealed.config["recipe"]) == ("finetune", "finetune")
+    assert sealed.view == info.view
+    for row in prepared.of(Split.TEST):
+        square = info.view.crop(pixels.image(row))
+        with torch.inference_mode():
+            logits = network(torch.from_numpy(square)[None])[0] / sealed.temperature
+        best = float(logits.softmax(1).max())
+        data = home.raw.read(row.raw_uri.removeprefix(home.raw.url).lstrip("/"))
+        assert predictor.predict(data).breeds[0].probability == pytest.approx(best, abs=1e-3)
+
+
 def test_a_change_for_the_worse_keeps_the_start(tmp_path: Path) -> None:
     trial = Trial(tmp_path)
     result = trial.run(options(lr=5.0, max_epochs=1))
@@ -173,6 +206,7 @@ _KILLED = """
 import os, sys
 from pathlib import Path
 import torch
+from tests.homes import Home, drawn_folder
 from tests.train.pixels import Trial, options
 
 torch.set_num_threads(1)

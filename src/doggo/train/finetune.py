@@ -39,7 +39,7 @@ from doggo.train.checkpoints import (
     plain,
     save,
 )
-from doggo.train.compute import Compute
+from doggo.train.compute import Compute, keep_freed_memory
 from doggo.train.config import TrainConfig
 from doggo.train.curve import AUROC, SELECTION, Epoch, best_epoch, next_epoch
 from doggo.train.loaders import (
@@ -171,6 +171,7 @@ def _epoch_0(
 
 def _fit(module: _Finetune, folder: Path, *, resumes: bool, progress: Progress) -> None:
     config, compute = module.config, module.compute
+    module.student.cpu()  # where it was measured; Lightning moves it, and other processes copy it
     devices = config.devices or 1
     best = ModelCheckpoint(
         dirpath=folder,
@@ -237,8 +238,11 @@ class _Finetune(LightningModule):  # type: ignore[misc]  # Lightning's types are
         self._answers: list[F32] = []
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        # A process that was started for another device begins here.
         super().__setstate__(state)
-        hush()  # a process that was started for another device begins here
+        hush()
+        if self.compute.accelerator == "cpu":
+            keep_freed_memory()
 
     def configure_model(self) -> None:
         if self.compute.accelerator == "gpu":
