@@ -49,12 +49,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Trial:
 
 
 @pytest.fixture(scope="module")
-def candidate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("candidate")
-    trial = Trial(home)
+def candidate(trial: Trial) -> Path:
+    """What `train` makes of the same training: it is not computed again."""
+    home = trial.home
     return train(
-        LEARNS, DATA, pixels=trial.pixels, cache=home / "cache", tracker=trial.tracker,
-        work=home / "work", weights=tiny_weights(home / "weights"), runtime="onnxruntime-f32",
+        LEARNS, DATA, pixels=trial.pixels, cache=home / "cache", tracker=NullTracker(),
+        work=home / "work", weights=home / "weights", runtime="onnxruntime-f32",
     )  # fmt: skip
 
 
@@ -78,17 +78,16 @@ def test_the_test_side_is_never_looked_at(trial: Trial) -> None:
     assert set(trial.pixels.asked) == {r.photo_id for r in DATA.rows if r.split != Split.TEST}
 
 
-def test_the_figures_are_those_of_the_whole_network_through_the_view(candidate: Path) -> None:
+def test_the_figures_are_those_of_the_whole_network_through_the_view(
+    trial: Trial, candidate: Path
+) -> None:
     info, network = load_candidate(candidate)
-    trial = Trial(candidate)
     rows = DATA.of(Split.VALIDATION)
     images = np.stack([info.view.crop(trial.pixels.image(row)) for row in rows])
     labels_N = np.array([BREEDS.index(row.breed) for row in rows])
     with torch.inference_mode():
         probabilities = network(torch.from_numpy(images))[0].softmax(1).numpy()
-    done = Trial(candidate.parent)
-    done.run(LEARNS)
-    told = {metric.name: metric.value for metric in done.tracker.runs[0].metrics}
+    told = {metric.name: metric.value for metric in trial.tracker.runs[0].metrics}
     assert told["best_val_macro_auroc"] == pytest.approx(macro_auroc(probabilities, labels_N))
     assert told["best_val_top1"] == pytest.approx(top_k(probabilities, labels_N))
 
@@ -206,23 +205,26 @@ _KILLED = """
 import os, sys
 from pathlib import Path
 import torch
-from tests.homes import Home, drawn_folder
-from tests.train.pixels import Trial, options
+from tests.train.pixels import Trial
+from tests.train.test_finetune import STEADY
 
 torch.set_num_threads(1)
 
 def stop(stage, done, total):
-    if stage == "train" and done == 6:  # of 4 an epoch: in the middle of the second
+    if (stage, done) == ("train", 6):  # of four steps an epoch: in the second one
         os.kill(os.getpid(), int(sys.argv[2]))
 
 if __name__ == "__main__":
-    Trial(Path(sys.argv[1])).run(options(optimizer="adamw"), progress=stop)
+    Trial(Path(sys.argv[1])).run(STEADY, progress=stop)
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 128 + signal.SIGTERM)],
+)
 def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_been(
-    how: signal.Signals, whole: Trial, tmp_path: Path
+    how: signal.Signals, status: int, whole: Trial, tmp_path: Path
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _KILLED, str(tmp_path), str(int(how))],
@@ -232,8 +234,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_been(
         check=False,
         timeout=250,
     )
-    expected = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 128 + signal.SIGTERM}
-    assert done.returncode == expected[how], done.stderr
+    assert done.returncode == status, done.stderr
     (last,) = (tmp_path / "cache" / "finetune").glob("*/last.ckpt")
     assert torch.load(last, weights_only=True)["epoch"] == 0
     steps: list[int] = []
