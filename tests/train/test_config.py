@@ -33,7 +33,7 @@ def test_finetune_brings_those_of_2023() -> None:
 
 def test_each_optimiser_has_its_own_rate() -> None:
     resolved = TrainConfig(recipe="finetune", optimizer="adamw").resolved()
-    assert (resolved.lr, resolved.weight_decay) == (1e-4, 1e-2)
+    assert (resolved.lr, resolved.weight_decay) == (2e-5, 1e-2)
 
 
 def test_the_last_layers_see_no_transformed_photo() -> None:

@@ -34,7 +34,7 @@ def choose_compute() -> Compute:
 
     bf16 on a processor that has it was no faster for the default network (EfficientNet-Lite0
     forward and backward, 2 cores with AVX512-BF16, November 2026: 39 ms a photo in float32, 60
-    in bf16; ResNet-18 gains).
+    in bf16).
     """
     if not torch.cuda.is_available():
         return Compute(accelerator="cpu", precision="32-true")

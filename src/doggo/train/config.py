@@ -36,7 +36,7 @@ _FINETUNE_DEFAULTS: Final = {"optimizer": SGD, "layers": ALL, "batch_size": 32, 
 
 _OPTIMIZER_DEFAULTS: Final = {
     SGD: {"lr": 1e-3, "weight_decay": 0.0},
-    ADAMW: {"lr": 1e-4, "weight_decay": 1e-2},
+    ADAMW: {"lr": 2e-5, "weight_decay": 1e-2},
 }
 _TRF_PRB: Final = 0.025
 
