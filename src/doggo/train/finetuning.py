@@ -20,7 +20,7 @@ from doggo.tracking.port import Metric, Run
 from doggo.train.activations import ActivationKey, activations
 from doggo.train.charts import draw_batch
 from doggo.train.checkpoints import checkpoint_folder, is_done
-from doggo.train.compute import Compute, choose_compute, keep_freed_memory
+from doggo.train.compute import choose_compute, keep_freed_memory
 from doggo.train.config import LAST, TrainConfig
 from doggo.train.finetune import answers, finetune
 from doggo.train.loaders import Examples, InOrder, Photos, in_batches
@@ -49,9 +49,9 @@ def train_on_pixels(
         _start_new_breeds(network, inputs)
         student, train, validation = _prepare(network, inputs, config)
         clock.lap("prepare")
-        if not is_done(folder):
-            _show(student, train, run, config, compute, inputs.work)
-        clock.lap("bare")
+        batch = None if is_done(folder) else _show(train, run, config, inputs.work)
+        clock.lap("show")
+        bare = [bare_photos_per_s(student, batch, compute)] if batch else []
         done = finetune(
             student,
             train,
@@ -61,8 +61,11 @@ def train_on_pixels(
             folder=folder,
             progress=inputs.progress,
         )
+        # Before and after: what else runs on this machine changes meanwhile.
+        bare += [bare_photos_per_s(student, batch, compute)] if batch else []
     clock.lap("train")
-    run.log_metrics([Metric("photos_per_s", done.photos_per_s)])
+    speeds = [Metric("bare_photos_per_s", speed, step) for step, speed in enumerate(bare)]
+    run.log_metrics([*speeds, Metric("photos_per_s", done.photos_per_s)])
     assert config.batch_size is not None
     everything = range(len(validation))
     val_logits_NK = answers(student, validation, everything, compute, config.batch_size)
@@ -159,14 +162,13 @@ def _on_activations(
 
 
 def _show(
-    student: Student, train: Examples, run: Run, config: TrainConfig, compute: Compute, work: Path
-) -> None:
-    """Give the run a picture of a batch of photos, and the bare speed on that batch."""
+    train: Examples, run: Run, config: TrainConfig, work: Path
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a batch as it is trained on; the run gets a picture of it, if it is of photos."""
     assert config.batch_size is not None
     order = np.random.default_rng(config.seed).permutation(len(train)).tolist()
     batches = InOrder(order[: config.batch_size], config.batch_size)
     inputs, labels_N = next(iter(in_batches(train, batches)))
     if config.layers != LAST:
         run.log_file(draw_batch(inputs[:_DRAWN].numpy(), work / "batch.png"), "charts")
-    bare = bare_photos_per_s(student, (inputs, labels_N), compute)
-    run.log_metrics([Metric("bare_photos_per_s", bare)])
+    return inputs, labels_N
