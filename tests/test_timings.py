@@ -31,9 +31,9 @@ def test_spans_run_from_the_first_word_to_the_last_and_pass_them_on() -> None:
     spans("embed", 0, 2)
     spans("embed", 2, 2)
     assert told == [("embed", 0, 2), ("embed", 2, 2)]
-    assert spans.of("embed").stage == "of which embed"
-    assert spans.of("embed").seconds >= 0
-    assert spans.of("never").seconds == 0
+    (embed,) = spans.parts("embed", "never")
+    assert embed.stage == "of which embed"
+    assert embed.seconds >= 0
 
 
 def test_few_photos_load_nothing_beside() -> None:

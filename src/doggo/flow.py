@@ -136,6 +136,7 @@ def experiment(
         cache=stores.embeddings,
         tracker=stores.tracker,
         runtime=stores.forced_runtime,
+        weights=stores.weights,
         progress=progress,
     )
 
@@ -168,6 +169,7 @@ def grid(
         cache=stores.embeddings,
         tracker=stores.tracker,
         runtime=stores.forced_runtime,
+        weights=stores.weights,
         again=again,
         progress=progress,
     )

@@ -83,9 +83,10 @@ class Release:
                     tracker=self.stores.tracker,
                     work=work / "candidate",
                     runtime=self.stores.forced_runtime,
+                    weights=self.stores.weights,
                     progress=spans,
                 )
-            self.watch.timings.append(spans.of("embed"))
+            self.watch.timings += spans.parts("embed", "activations")
             bundle = self._export(candidate, work / "bundle", manifest)
             return self._release(bundle, manifest)
 
@@ -97,7 +98,10 @@ class Release:
         with work_folder(self.stores) as work:
             with self.watch.stage("bootstrap"):
                 candidate = bootstrap_candidate(
-                    model, work / "candidate", short_side_px=short_side_px
+                    model,
+                    work / "candidate",
+                    short_side_px=short_side_px,
+                    weights=self.stores.weights,
                 )
             bundle = self._export(candidate, work / "bundle", manifest)
             self.ask_gate = self.ask_gate and self.stores.bundles.production() is None

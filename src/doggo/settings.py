@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     runtime: str = ""
     """Force `onnxruntime-f32`, `openvino-f32` or `openvino-bf16`; empty: the fastest allowed."""
 
+    weights: Path | None = None
+    """Folder of downloaded ImageNet weights, looked into before a hub is asked."""
+
     queue_size: int = Field(64, ge=1)
     """Photos that may wait in the server before it answers 429."""
 
@@ -87,10 +90,15 @@ class Settings(BaseSettings):
         None, validation_alias=_either("TELE_API_KEY", "TELE_API_KEY")
     )
 
-    @field_validator("home")
+    @field_validator("weights", mode="before")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("home", "weights")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
 
     @property
     def bucket_cache(self) -> Path:

@@ -29,6 +29,7 @@ class Stores:
         forced_runtime: pair that the owner insists on, such as `onnxruntime-f32`; empty: the
             fastest allowed.
         open_bucket: opens another bucket by its URL, with this installation's credentials.
+        weights: folder of ImageNet weights that the owner downloaded, if there is one.
     """
 
     photos: PhotoStore
@@ -41,6 +42,7 @@ class Stores:
     forced_runtime: str
     tracker: HistoryTracker
     open_bucket: Callable[[str], Bucket]
+    weights: Path | None
 
     @property
     def forced_pair(self) -> Pair | None:

@@ -49,10 +49,13 @@ class Spans:
         self._first.setdefault(stage, self._last[stage])
         self._progress(stage, done, total)
 
-    def of(self, stage: str) -> Timing:
-        """Return a stage's span as a part of another one."""
-        seconds = self._last.get(stage, 0.0) - self._first.get(stage, 0.0)
-        return Timing(f"of which {stage}", seconds)
+    def parts(self, *stages: str) -> list[Timing]:
+        """Return the spans of those stages that were told of, as parts of another one."""
+        return [
+            Timing(f"of which {stage}", self._last[stage] - self._first[stage])
+            for stage in stages
+            if stage in self._first
+        ]
 
 
 class Libraries:

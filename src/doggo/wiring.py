@@ -88,6 +88,7 @@ def open_stores(*, new: bool = False) -> Iterator[Stores]:
             spool=chosen.home / "cache" / f"{kind}spool",
             workers=chosen.workers,
             forced_runtime=chosen.runtime,
+            weights=chosen.weights,
             tracker=open_tracker(),
             open_bucket=bucket_at,
         )

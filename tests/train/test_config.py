@@ -23,7 +23,43 @@ def test_what_the_owner_asks_for_is_kept() -> None:
     assert TrainConfig(batch_size=32).resolved().batch_size == 32
 
 
-@pytest.mark.parametrize(("option", "value"), [("input_size", 224), ("trf_prb", 0.025)])
+def test_finetune_brings_those_of_2023() -> None:
+    resolved = TrainConfig(recipe="finetune").resolved()
+    assert (resolved.optimizer, resolved.lr, resolved.batch_size) == ("sgd", 1e-3, 32)
+    assert (resolved.trf_prb, resolved.layers, resolved.devices) == (0.025, "all", 1)
+    assert resolved.input_size is None
+    assert resolved.resolved() == resolved
+
+
+def test_each_optimiser_has_its_own_rate() -> None:
+    resolved = TrainConfig(recipe="finetune", optimizer="adamw").resolved()
+    assert (resolved.lr, resolved.weight_decay) == (2e-5, 1e-2)
+
+
+def test_the_last_layers_see_no_transformed_photo() -> None:
+    resolved = TrainConfig(recipe="finetune", layers="last").resolved()
+    assert (resolved.trf_prb, resolved.devices) == (None, None)
+    assert resolved.resolved() == resolved
+
+
+@pytest.mark.parametrize("option", [{"trf_prb": 0.1}, {"devices": 2}])
+def test_an_option_that_the_last_layers_cannot_honour_is_refused(option: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match="--layers last cannot use"):
+        TrainConfig(recipe="finetune", layers="last", **option)  # type: ignore[arg-type]
+
+
+def test_devices_need_a_photo_each_in_a_batch() -> None:
+    with pytest.raises(UsageError, match="--batch-size"):
+        TrainConfig(recipe="finetune", devices=4, batch_size=3)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("input_size", 224), ("trf_prb", 0.025), ("optimizer", "sgd"), ("layers", "all"),
+        ("devices", 1),
+    ],
+)  # fmt: skip
 def test_an_option_that_the_probe_cannot_honour_is_refused(option: str, value: float) -> None:
     with pytest.raises(UsageError, match=f"cannot use --{option.replace('_', '-')}"):
         TrainConfig.from_json({option: value})
@@ -35,12 +71,22 @@ def test_an_option_that_the_probe_cannot_honour_is_refused(option: str, value: f
         ("lr", 0.0), ("lr", -1.0), ("lr", float("nan")), ("lr", float("inf")),
         ("batch_size", 0), ("patience", 0), ("max_epochs", -1), ("n_labels", 1),
         ("n_samples", 0), ("weight_decay", -0.1), ("weight_decay", float("nan")),
-        ("seed", -1), ("seed", 2**32), ("recipe", "magic"),
+        ("seed", -1), ("seed", 2**32), ("recipe", "magic"), ("optimizer", "magic"),
+        ("layers", "first"),
     ],
 )  # fmt: skip
 def test_a_value_out_of_range_is_refused(option: str, value: float | str) -> None:
     with pytest.raises(UsageError, match=option.replace("_", "-")):
         TrainConfig.from_json({option: value})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("trf_prb", -0.1), ("trf_prb", 1.1), ("input_size", 31), ("devices", 0)],
+)
+def test_a_value_out_of_the_range_of_finetune_is_refused(option: str, value: float) -> None:
+    with pytest.raises(UsageError, match=option.replace("_", "-")):
+        TrainConfig.from_json({"recipe": "finetune", option: value})
 
 
 @pytest.mark.parametrize(

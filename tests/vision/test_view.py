@@ -165,3 +165,15 @@ def test_golden_also_on_the_shared_photos(shared_photos: Path, tmp_path: Path) -
     assert paths
     for path in paths:
         assert_same_tensor(tmp_path, path.read_bytes())
+
+
+def test_another_interpolation_is_written_and_makes_another_square() -> None:
+    bilinear = View(size_px=96, resize_px=110, interpolation="bilinear")
+    bicubic = View(size_px=96, resize_px=110)
+    image = noise(256, 300)
+    assert not np.array_equal(bilinear.crop(image), bicubic.crop(image))
+    assert View.from_json(bilinear.to_json()) == bilinear
+    assert bilinear.key() != bicubic.key()
+    assert "interpolation" not in bicubic.to_json()
+    with pytest.raises(UsageError, match="interpolation 'lanczos' is unknown"):
+        View(size_px=96, resize_px=110, interpolation="lanczos")  # type: ignore[arg-type]

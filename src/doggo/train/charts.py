@@ -1,4 +1,4 @@
-"""Two pictures of a run for its tracker page: the curve, and what is confused with what.
+"""Pictures of a run for its tracker page: the curve, what is confused, and a batch.
 
 Draws with matplotlib's Agg, without its global state, so that it works in any thread.
 
@@ -16,15 +16,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
+from PIL import Image
 
 from doggo.core.breeds import title
-from doggo.train.probe import Epoch
+from doggo.train.curve import Epoch
 
 I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
 
 INK, TRAIN, VALIDATION, BEST = "#2b2d33", "#9aa5b1", "#c2571a", "#2f7d5b"
 _NAMED_BREEDS = 25  # more names than this on an axis cannot be read
 _PAIRS = 15
+_BATCH_COLUMNS = 8
 
 
 def draw_curve(curve: Sequence[Epoch], best: Epoch, file: Path) -> Path:
@@ -75,6 +78,18 @@ def draw_confusion(counts_KK: I64, labels: Sequence[str], file: Path) -> Path:
         matrix.set_yticks([])
     _draw_pairs(pairs, counts_KK, labels)
     figure.savefig(file, dpi=110)
+    return file
+
+
+def draw_batch(images_NHWC: U8, file: Path) -> Path:
+    """Write photos as they are fed to a network, eight a row, as a PNG."""
+    n, height_px, width_px, _ = images_NHWC.shape
+    columns = min(n, _BATCH_COLUMNS)
+    sheet = Image.new("RGB", (columns * width_px, -(-n // columns) * height_px), "white")
+    for number, image_HWC in enumerate(images_NHWC):
+        row, column = divmod(number, columns)
+        sheet.paste(Image.fromarray(image_HWC), (column * width_px, row * height_px))
+    sheet.save(file)
     return file
 
 

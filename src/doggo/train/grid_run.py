@@ -46,6 +46,7 @@ class _Inputs:
     cache: Path
     tracker: HistoryTracker
     runtime: str
+    weights: Path | None
     again: bool
     progress: Progress
 
@@ -59,6 +60,7 @@ def run_grid(
     cache: Path,
     tracker: HistoryTracker,
     runtime: str = "",
+    weights: Path | None = None,
     again: bool = False,
     progress: Progress = silent,
 ) -> GridResult:
@@ -72,6 +74,7 @@ def run_grid(
         options: the same at every point.
         cache: folder for what can be computed again; embeddings are computed once a network.
         runtime: pair that computes them, such as `openvino-f32`; empty: the fastest.
+        weights: folder of downloaded ImageNet weights.
         again: run also the points that the tracker has.
 
     Raises:
@@ -90,6 +93,7 @@ def run_grid(
         cache=cache,
         tracker=tracker,
         runtime=runtime,
+        weights=weights,
         again=again,
         progress=progress,
     )
@@ -161,6 +165,7 @@ def _run(point: Point, config: TrainConfig, inputs: _Inputs, parent: Run) -> Gri
         cache=inputs.cache,
         tracker=inputs.tracker,
         runtime=inputs.runtime,
+        weights=inputs.weights,
         name=point.label,
         parent_id=parent.run_id,
         progress=inputs.progress,

@@ -12,16 +12,11 @@ Legend: N photos, K breeds, D features.
 
 from __future__ import annotations
 
-import logging
 import math
 import shutil
-import signal
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,16 +25,15 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from doggo.core.metrics import log_loss, macro_auroc, top_k
 from doggo.core.progress import Progress, silent
 from doggo.train.config import TrainConfig
+from doggo.train.curve import AUROC, SELECTION, Epoch, best_epoch, next_epoch
+from doggo.train.surroundings import interruptible, one_thread, quiet_lightning
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 
 BEST, LAST = "best.ckpt", "last.ckpt"
-_AUROC, _SELECTION = "val_macro_auroc", "selection"
-_NOT_ELIGIBLE = -1.0  # below any AUROC
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,24 +42,6 @@ class Labelled:
 
     features: F32
     labels: I64
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Epoch:
-    """Figures after `number` epochs; 0 is before training.
-
-    Attributes:
-        train_loss, train_top1: as seen while training: the head changes from step to step.
-        eligible: its validation top-1 is not below that of epoch 0.
-    """
-
-    number: int
-    train_loss: float
-    train_top1: float
-    val_loss: float
-    val_top1: float
-    val_macro_auroc: float
-    eligible: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,20 +83,20 @@ def train_probe(
         KeyboardInterrupt: after `last.ckpt` of the last whole epoch was written.
     """
     module = _Probe(start, train, validation, config, progress)
-    with _one_thread():
+    with one_thread():
         module.measure_start()
     best = ModelCheckpoint(
         dirpath=work,
         filename=Path(BEST).stem,
-        monitor=_SELECTION,
+        monitor=SELECTION,
         mode="max",
         save_last=True,
         enable_version_counter=False,
     )
-    stop = EarlyStopping(monitor=_AUROC, mode="max", patience=config.patience)
+    stop = EarlyStopping(monitor=AUROC, mode="max", patience=config.patience)
     for name in (BEST, LAST):
         (work / name).unlink(missing_ok=True)
-    with _quiet_lightning(), _interruptible(), _one_thread():
+    with quiet_lightning(), interruptible(), one_thread():
         trainer = Trainer(
             accelerator="cpu",
             devices=1,
@@ -137,8 +113,7 @@ def train_probe(
 
 
 def _result(module: _Probe, work: Path) -> ProbeResult:
-    # Ties go to the earliest epoch: to the least change.
-    best = max(module.curve, key=lambda epoch: (epoch.eligible, epoch.val_macro_auroc))
+    best = best_epoch(module.curve)
     if best.number > 0:
         state = torch.load(work / BEST, map_location="cpu", weights_only=True)["state_dict"]
         module.load_state_dict(state)
@@ -213,7 +188,7 @@ class _Probe(LightningModule):  # type: ignore[misc]  # Lightning's types are no
         """Add epoch 0 to the curve."""
         with torch.no_grad():
             self._count(self.head(self.train_x), self.train_y)
-            self._add_epoch(0)
+            self._add_epoch()
 
     def train_dataloader(self) -> _Batches:
         return _Batches(self.train_x, self.train_y, self.config)
@@ -228,9 +203,8 @@ class _Probe(LightningModule):  # type: ignore[misc]  # Lightning's types are no
         return self._count(self.head(batch[0]), batch[1])
 
     def validation_step(self, _: object, __: int) -> None:
-        epoch = self._add_epoch(self.current_epoch + 1)
-        selection = epoch.val_macro_auroc if epoch.eligible else _NOT_ELIGIBLE
-        self.log_dict({_AUROC: epoch.val_macro_auroc, _SELECTION: selection}, batch_size=1)
+        epoch = self._add_epoch()
+        self.log_dict({AUROC: epoch.val_macro_auroc, SELECTION: epoch.selection}, batch_size=1)
         self._progress("train", epoch.number, self.config.max_epochs)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -247,62 +221,14 @@ class _Probe(LightningModule):  # type: ignore[misc]  # Lightning's types are no
         self._hits += int((logits_NK.detach().argmax(dim=1) == labels_N).sum())
         return loss
 
-    def _add_epoch(self, number: int) -> Epoch:
+    def _add_epoch(self) -> Epoch:
         probabilities_NK = torch.softmax(self.head(self.validation_x), dim=1).detach().numpy()
-        top1 = top_k(probabilities_NK, self.validation_y)
-        epoch = Epoch(
-            number=number,
+        epoch = next_epoch(
+            self.curve,
+            probabilities_NK,
+            self.validation_y,
             train_loss=self._loss_sum / len(self.train_y),
             train_top1=self._hits / len(self.train_y),
-            val_loss=log_loss(probabilities_NK, self.validation_y),
-            val_top1=top1,
-            val_macro_auroc=macro_auroc(probabilities_NK, self.validation_y),
-            eligible=not self.curve or top1 >= self.curve[0].val_top1,
         )
         self.curve.append(epoch)
         return epoch
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's banners and the warnings of its own dependencies off the screen."""
-    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            # Lightning 2.6.6 asks torch's pytree in a way that torch 2.15 is about to drop.
-            warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
-            # The arrays are in memory: worker processes would only copy them.
-            warnings.filterwarnings("ignore", r".*does not have many workers.*")
-            # Our folder holds this run's checkpoints only; both are replaced.
-            warnings.filterwarnings("ignore", r".*Checkpoint directory .* exists.*")
-            # A small experiment has fewer steps an epoch than Lightning's logging interval.
-            warnings.filterwarnings("ignore", r".*The number of training batches.*")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread: steps are too small to share, and sums keep their order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Make Ctrl-C a KeyboardInterrupt again: Lightning turns it into exit and deaf to SIGINT."""
-    handler: Any = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as error:
-        if not isinstance(error.__context__, KeyboardInterrupt):
-            raise
-        signal.signal(signal.SIGINT, handler)
-        raise KeyboardInterrupt from None

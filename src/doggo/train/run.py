@@ -1,8 +1,6 @@
 """Training as a stage: a dataset in, a candidate folder and a tracked run out.
 
-Owns the order of the steps and what the tracker is told. What a step does is in its module.
-
-Legend: N photos, K breeds, D features.
+Owns the order of the steps and what the tracker is told. What a recipe does is in its module.
 """
 
 from __future__ import annotations
@@ -13,30 +11,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-import torch
-
 from doggo import __version__
 from doggo.core.errors import UsageError
 from doggo.core.metrics import confusion_counts, macro_auroc_interval
 from doggo.core.progress import Progress, silent
-from doggo.core.records import Manifest, ManifestRow, Split
+from doggo.core.records import Manifest, ManifestRow
 from doggo.nets.backbones import backbone
 from doggo.nets.candidate import CandidateInfo, save_candidate
-from doggo.nets.features_graph import features_graph
-from doggo.nets.network import DogNet, features_sha256, make_network, start_rows
+from doggo.nets.network import DogNet, make_network
 from doggo.tracking.port import EXPERIMENT, PARENT_TAG, TRAINING, Metric, Run, Tracker
 from doggo.tracking.recorded import RecordedRun
 from doggo.train.charts import draw_confusion, draw_curve
-from doggo.train.config import TrainConfig
+from doggo.train.config import FINETUNE, PROBE, TrainConfig
+from doggo.train.finetuning import train_on_pixels
 from doggo.train.point import POINT_TAG, point_key
-from doggo.train.probe import Labelled, ProbeResult, train_probe
+from doggo.train.probing import train_on_embeddings
 from doggo.train.provenance import git_revision
+from doggo.train.recipe import Clock, Inputs, Outcome, Recipe
 from doggo.train.sample import check_trainable, sample
-from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, Pixels, embed
-from doggo.vision.runtime import Pair, Session, open_session, usable_pairs
-from doggo.vision.view import View
+from doggo.vision.embeddings import Pixels
+from doggo.vision.runtime import Pair, usable_pairs
+from doggo.vision.verdict import calibrated
 
+_RECIPES: Mapping[str, Recipe] = {PROBE: train_on_embeddings, FINETUNE: train_on_pixels}
 _FASTEST_FIRST = ("openvino-bf16", "openvino-f32", "onnxruntime-f32")
 
 
@@ -69,7 +66,7 @@ class ExperimentResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Inputs:
+class _Request:
     """What both kinds of run begin with."""
 
     manifest: Manifest
@@ -77,6 +74,7 @@ class _Inputs:
     pixels: Pixels
     cache: Path
     pair: Pair
+    weights: Path | None
     progress: Progress
 
 
@@ -86,9 +84,7 @@ class _Trained:
 
     network: DogNet
     info: CandidateInfo
-    probe: ProbeResult
-    train_photos: int
-    validation_photos: int
+    outcome: Outcome
 
 
 def train(
@@ -100,6 +96,7 @@ def train(
     tracker: Tracker,
     work: Path,
     runtime: str = "",
+    weights: Path | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Train on all photos of the dataset; return the candidate's folder, which is `work`.
@@ -108,6 +105,7 @@ def train(
         cache: folder for what can be computed again: embeddings, and the backbone's graph.
         work: folder for the candidate, its checkpoints and charts.
         runtime: pair that computes the embeddings, such as `openvino-f32`; empty: the fastest.
+        weights: folder of downloaded ImageNet weights.
 
     Raises:
         UsageError: the configuration samples, or its backbone needs larger photos.
@@ -121,16 +119,17 @@ def train(
         )
     rows = sample(manifest.rows, n_labels=None, n_samples=None, seed=config.seed)
     check_trainable(rows)
-    inputs = _Inputs(
+    request = _Request(
         manifest=manifest,
         rows=rows,
         pixels=pixels,
         cache=cache,
         pair=Pair.parse(runtime) if runtime else fastest_pair(),
+        weights=weights,
         progress=progress,
     )
     with tracker.start(TRAINING, _run_name(config), _tags(manifest)) as run:
-        trained = _train(config, inputs, run, work)
+        trained = _train(config, request, run, work)
         return save_candidate(work, trained.info, trained.network)
 
 
@@ -142,6 +141,7 @@ def experiment(
     cache: Path,
     tracker: Tracker,
     runtime: str = "",
+    weights: Path | None = None,
     name: str = "",
     parent_id: str | None = None,
     progress: Progress = silent,
@@ -159,16 +159,18 @@ def experiment(
         manifest.rows, n_labels=config.n_labels, n_samples=config.n_samples, seed=config.seed
     )
     check_trainable(rows)
-    inputs = _Inputs(
+    request = _Request(
         manifest=manifest,
         rows=rows,
         pixels=pixels,
         cache=cache,
         pair=Pair.parse(runtime) if runtime else fastest_pair(),
+        weights=weights,
         progress=progress,
     )
     cache.mkdir(parents=True, exist_ok=True)
-    tags = {**_tags(manifest), POINT_TAG: point_key(config, manifest.manifest_id, inputs.pair.name)}
+    key = point_key(config, manifest.manifest_id, request.pair.name)
+    tags = {**_tags(manifest), POINT_TAG: key}
     if parent_id:
         tags[PARENT_TAG] = parent_id
     with (
@@ -176,21 +178,21 @@ def experiment(
         tracker.start(EXPERIMENT, name or _run_name(config), tags) as opened,
     ):
         run = RecordedRun(opened)
-        trained = _train(config, inputs, run, Path(work))
+        trained = _train(config, request, run, Path(work))
         run_id = run.run_id
-    probe = trained.probe
+    outcome = trained.outcome
     return ExperimentResult(
         run_id=run_id,
         config=config.resolved(),
         labels=trained.info.labels,
-        train_photos=trained.train_photos,
-        validation_photos=trained.validation_photos,
-        epochs=probe.curve[-1].number,
-        best_epoch=probe.best.number,
-        start_top1=probe.curve[0].val_top1,
-        start_macro_auroc=probe.curve[0].val_macro_auroc,
-        val_top1=probe.best.val_top1,
-        val_macro_auroc=probe.best.val_macro_auroc,
+        train_photos=outcome.train_photos,
+        validation_photos=len(outcome.val_labels_N),
+        epochs=outcome.curve[-1].number,
+        best_epoch=outcome.best.number,
+        start_top1=outcome.curve[0].val_top1,
+        start_macro_auroc=outcome.curve[0].val_macro_auroc,
+        val_top1=outcome.best.val_top1,
+        val_macro_auroc=outcome.best.val_macro_auroc,
         seconds=time.perf_counter() - started,
         metrics=tuple(run.metrics),
     )
@@ -205,45 +207,20 @@ def fastest_pair() -> Pair:
     return min(usable_pairs(), key=lambda pair: _FASTEST_FIRST.index(pair.name))
 
 
-def _train(config: TrainConfig, inputs: _Inputs, run: Run, work: Path) -> _Trained:
-    manifest, rows, progress = inputs.manifest, inputs.rows, inputs.progress
+def _train(config: TrainConfig, request: _Request, run: Run, work: Path) -> _Trained:
+    manifest = request.manifest
     config = config.resolved()
     run.log_params({**config.words(), "manifest_id": manifest.manifest_id})
     work.mkdir(parents=True, exist_ok=True)
-    labels = check_trainable(rows)
-    spec = backbone(config.model)
-    view = View(
-        size_px=spec.size_px, resize_px=spec.resize_px, short_side_px=manifest.short_side_px
-    )
-    clock = _Clock()
-    network, weights_sha256 = make_network(config.model, labels)
-    features_id = features_sha256(network.features)
+    inputs = _inputs(config, request, work)
+    clock = Clock()
+    network, weights_sha256 = make_network(config.model, inputs.labels, weights=request.weights)
     clock.lap("load")
-    key = EmbeddingKey(
-        features_sha256=features_id,
-        view=view,
-        pair=inputs.pair,
-        decoder=manifest.decoder,
-        step=manifest.step,
-    )
-    embeddings = EmbeddingCache(inputs.cache / "embeddings")
-
-    def open_network() -> Session:
-        graphs = inputs.cache / "graphs"
-        graph = features_graph(graphs, network.features, config.model, features_id)
-        return open_session(graph, inputs.pair)
-
-    features_ND = embed(
-        rows, inputs.pixels, open_network, key=key, cache=embeddings, progress=progress
-    )
-    clock.lap("embed")
-    sides = _sides(rows, labels, features_ND)
-    probe = _train_head(network, labels, sides, config=config, work=work, progress=progress)
-    clock.lap("train")
+    outcome = _RECIPES[config.recipe](network, inputs, config=config, run=run, clock=clock)
     info = CandidateInfo(
         backbone=config.model,
-        labels=labels,
-        view=view,
+        labels=tuple(inputs.labels),
+        view=inputs.view,
         recipe=config.recipe,
         config=config.words(),
         manifest_id=manifest.manifest_id,
@@ -252,85 +229,38 @@ def _train(config: TrainConfig, inputs: _Inputs, run: Run, work: Path) -> _Train
         seed=config.seed,
         git_revision=git_revision(),
     )
-    _report(run, probe, sides[Split.VALIDATION], labels, work)
+    _report(run, outcome, inputs.labels, work)
     clock.lap("report")
     run.log_metrics([Metric(f"seconds_{name}", value) for name, value in clock.laps.items()])
-    return _Trained(
-        network=network,
-        info=info,
-        probe=probe,
-        train_photos=len(sides[Split.TRAIN].labels),
-        validation_photos=len(sides[Split.VALIDATION].labels),
-    )
+    return _Trained(network=network, info=info, outcome=outcome)
 
 
-def _train_head(
-    network: DogNet,
-    labels: Sequence[str],
-    sides: Mapping[Split, Labelled],
-    *,
-    config: TrainConfig,
-    work: Path,
-    progress: Progress,
-) -> ProbeResult:
-    """Train the network's breed head in place."""
-    means_KD = _class_means(sides[Split.TRAIN], len(labels))
-    weight_KD, bias_K = start_rows(network.imagenet_head, labels, torch.from_numpy(means_KD))
-    _set_head(network, weight_KD, bias_K)
-    probe = train_probe(
-        network.breed_head,
-        sides[Split.TRAIN],
-        sides[Split.VALIDATION],
-        config=config,
+def _inputs(config: TrainConfig, request: _Request, work: Path) -> Inputs:
+    short_side_px = request.manifest.short_side_px
+    return Inputs(
+        manifest=request.manifest,
+        rows=request.rows,
+        labels=check_trainable(request.rows),
+        view=backbone(config.model).view(short_side_px, config.input_size),
+        pixels=request.pixels,
+        pair=request.pair,
+        cache=request.cache,
         work=work,
-        progress=progress,
+        progress=request.progress,
     )
-    _set_head(network, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
-    return probe
 
 
-def _set_head(network: DogNet, weight_KD: torch.Tensor, bias_K: torch.Tensor) -> None:
-    with torch.no_grad():
-        network.breed_head.weight.copy_(weight_KD)
-        network.breed_head.bias.copy_(bias_K)
-
-
-def _sides(
-    rows: Sequence[ManifestRow], labels: Sequence[str], features_ND: np.ndarray
-) -> dict[Split, Labelled]:
-    index = {label: k for k, label in enumerate(labels)}
-    labels_N = np.array([index[row.breed] for row in rows], np.int64)
-    split_N = np.array([row.split.value for row in rows])
-    return {
-        split: Labelled(
-            features=np.ascontiguousarray(features_ND[split_N == split.value]),
-            labels=labels_N[split_N == split.value],
-        )
-        for split in (Split.TRAIN, Split.VALIDATION)
-    }
-
-
-def _class_means(side: Labelled, n_labels: int) -> np.ndarray:
-    sums_KD = np.zeros((n_labels, side.features.shape[1]), np.float32)
-    np.add.at(sums_KD, side.labels, side.features)
-    counts_K = np.bincount(side.labels, minlength=n_labels)
-    return np.asarray(sums_KD / counts_K[:, None], np.float32)
-
-
-def _report(
-    run: Run, probe: ProbeResult, validation: Labelled, labels: Sequence[str], work: Path
-) -> None:
+def _report(run: Run, outcome: Outcome, labels: Sequence[str], work: Path) -> None:
     """Tell the tracker the curve, the winner and the pictures."""
     names = ("train_loss", "train_top1", "val_loss", "val_top1", "val_macro_auroc")
-    curve = [Metric(n, getattr(e, n), e.number) for e in probe.curve for n in names]
-    best = [Metric(f"best_{name}", getattr(probe.best, name)) for name in names]
-    answers_NK = torch.softmax(torch.from_numpy(probe.val_logits), dim=1).numpy()
-    low, high = macro_auroc_interval(answers_NK, validation.labels)
+    curve = [Metric(n, getattr(e, n), e.number) for e in outcome.curve for n in names]
+    best = [Metric(f"best_{name}", getattr(outcome.best, name)) for name in names]
+    low, high = macro_auroc_interval(calibrated(outcome.val_logits_NK, 1.0), outcome.val_labels_N)
     ends = [Metric("best_val_macro_auroc_low", low), Metric("best_val_macro_auroc_high", high)]
-    run.log_metrics([*curve, *best, *ends, Metric("best_epoch", probe.best.number)])
-    answers_N = probe.val_logits.argmax(axis=1)
-    counts_KK = confusion_counts(validation.labels, answers_N, len(labels))
-    run.log_file(draw_curve(probe.curve, probe.best, work / "curve.png"), "charts")
+    run.log_metrics([*curve, *best, *ends, Metric("best_epoch", outcome.best.number)])
+    answers_N = outcome.val_logits_NK.argmax(axis=1)
+    counts_KK = confusion_counts(outcome.val_labels_N, answers_N, len(labels))
+    run.log_file(draw_curve(outcome.curve, outcome.best, work / "curve.png"), "charts")
     run.log_file(draw_confusion(counts_KK, labels, work / "confusion.png"), "charts")
 
 
@@ -344,16 +274,3 @@ def _tags(manifest: Manifest) -> dict[str, str]:
         "git_revision": git_revision(),
         "doggo_version": __version__,
     }
-
-
-class _Clock:
-    """Seconds of each step, one after another."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name] = now - self._last
-        self._last = now

@@ -216,6 +216,7 @@ def _sha256(path: Path) -> str:
 
 def _to_bytes(bundle: Bundle) -> bytes:
     values = asdict(bundle)
+    values["view"] = bundle.view.to_json()
     values["trials"] = [{**asdict(trial), "pair": trial.pair.name} for trial in bundle.trials]
     # Canonical: the same bundle has the same bytes, hence the same sha256.
     return (json.dumps(values, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()

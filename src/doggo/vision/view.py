@@ -21,6 +21,13 @@ from doggo.core.errors import UsageError
 
 U8 = NDArray[np.uint8]
 Mode = Literal["crop", "squash"]
+Interpolation = Literal["bicubic", "bilinear"]
+
+_OPTIONAL = "interpolation"
+_FILTERS: Mapping[str, Image.Resampling] = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +40,7 @@ class View:
         short_side_px: S of the canonical pixels that this view is cut from.
         mode: "crop" keeps the proportions and loses the edges; "squash" keeps the edges and
             loses the proportions.
+        interpolation: filter of what is resampled, as in the network's own training.
 
     Raises:
         UsageError: the view needs more pixels than a canonical photo has, or its numbers do
@@ -43,10 +51,15 @@ class View:
     resize_px: int
     short_side_px: int = 256
     mode: Mode = "crop"
+    interpolation: Interpolation = "bicubic"
 
     def __post_init__(self) -> None:
         if self.mode not in ("crop", "squash"):
             raise UsageError(f"view mode {self.mode!r} is unknown: use 'crop' or 'squash'")
+        if self.interpolation not in _FILTERS:
+            raise UsageError(
+                f"interpolation {self.interpolation!r} is unknown: use {' or '.join(_FILTERS)}"
+            )
         if not 1 <= self.size_px <= self.resize_px:
             raise UsageError(
                 f"a view of {self.size_px} px cannot be cut from photos resized to "
@@ -63,8 +76,8 @@ class View:
         """Return what the network sees of a canonical photo: uint8 [size_px, size_px, 3].
 
         A photo whose short side already is `resize_px` is cut and not resampled. Else the
-        square is resampled straight from the pixels it covers (antialiased bicubic), so that
-        the cost does not depend on the photo's length. The result is a contiguous copy.
+        square is resampled straight from the pixels it covers (antialiased), so that the cost
+        does not depend on the photo's length. The result is a contiguous copy.
         """
         height_px, width_px = image_HWC.shape[:2]
         short_px = min(height_px, width_px)
@@ -84,15 +97,22 @@ class View:
             return np.array(image_HWC, order="C")
         picture = Image.fromarray(image_HWC)
         size = (self.size_px, self.size_px)
-        return np.array(picture.resize(size, Image.Resampling.BICUBIC, box=box))
+        return np.array(picture.resize(size, _FILTERS[self.interpolation], box=box))
 
     def key(self) -> str:
         """Return a short name for cache keys: equal views, equal keys."""
-        return f"{self.mode}-{self.size_px}-{self.resize_px}-{self.short_side_px}"
+        other = "" if self.interpolation == "bicubic" else f"-{self.interpolation}"
+        return f"{self.mode}-{self.size_px}-{self.resize_px}-{self.short_side_px}{other}"
 
     def to_json(self) -> dict[str, int | str]:
-        """Return the view as plain JSON values."""
-        return asdict(self)
+        """Return the view as plain JSON values; the usual interpolation is not written.
+
+        So bundles sealed before there was another one keep their bytes, and can be read.
+        """
+        values: dict[str, int | str] = asdict(self)
+        if self.interpolation == "bicubic":
+            del values[_OPTIONAL]
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> View:
@@ -102,15 +122,20 @@ class View:
             UsageError: a field is missing, unknown or of the wrong kind.
         """
         names = {field.name for field in fields(cls)}
-        if set(values) != names:
-            wrong = ", ".join(sorted(set(values) ^ names))
-            raise UsageError(f"this is not a view: missing or unknown field {wrong}")
+        wrong = set(values) ^ names
+        if wrong - ({_OPTIONAL} - set(values)):
+            said = ", ".join(sorted(wrong))
+            raise UsageError(f"this is not a view: missing or unknown field {said}")
         numbers: dict[str, int] = {}
-        for name in sorted(names - {"mode"}):
+        for name in sorted(names - {"mode", _OPTIONAL}):
             value = values[name]
             if isinstance(value, bool) or not isinstance(value, int):
                 raise UsageError(
                     f"this is not a view: {name} must be a whole number, not {value!r}"
                 )
             numbers[name] = value
-        return cls(mode=cast("Mode", values["mode"]), **numbers)  # checked when it is made
+        return cls(  # both words are checked when it is made
+            mode=cast("Mode", values["mode"]),
+            interpolation=cast("Interpolation", values.get(_OPTIONAL, "bicubic")),
+            **numbers,
+        )

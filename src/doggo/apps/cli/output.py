@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from doggo.core.progress import Progress
 
 _SECONDS_BETWEEN_LINES = 5.0
+_STEPS_TO_ESTIMATE = 20
+_MINUTE_S = 60
+_ESTIMATED = ("train", "activations")
 
 
 def say(line: str) -> None:
@@ -130,17 +133,33 @@ class _TransferLines:
 
 
 class _Lines:
-    """Progress for a log file: the first, the last, and one every few seconds."""
+    """Progress for a log file: the first, the last, and one every few seconds.
+
+    A long training also says how long it may still take, after twenty steps.
+    """
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
+        self._first: dict[str, tuple[float, int]] = {}
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
+        self._first.setdefault(stage, (now, done))
         due = now - self._last.get(stage, 0.0) >= _SECONDS_BETWEEN_LINES
         if due or (done >= total and self._last.get(stage) != float("inf")):
-            say(f"{stage}: {done:,} of {total:,}")
+            left = time_left(*self._first[stage], now, done, total) if stage in _ESTIMATED else ""
+            say(f"{stage}: {done:,} of {total:,}{left}")
             self._last[stage] = float("inf") if done >= total else now
+
+
+def time_left(first_s: float, first_done: int, now_s: float, done: int, total: int) -> str:
+    """Return `, at most about 3 min left`, or nothing before twenty steps and at the end."""
+    steps = done - first_done
+    if steps < _STEPS_TO_ESTIMATE or done >= total:
+        return ""
+    seconds = (now_s - first_s) / steps * (total - done)
+    words = f"{seconds:.0f} s" if seconds < 2 * _MINUTE_S else f"{seconds / _MINUTE_S:.0f} min"
+    return f", at most about {words} left"
 
 
 def _is_number(text: str) -> bool:

@@ -12,7 +12,7 @@ from doggo.apps.cli.output import progress_bars, result, result_json, table
 from doggo.core.errors import UsageError
 
 Model = Annotated[str, typer.Option("--model", help="Backbone, or any timm name.")]
-Recipe = Annotated[str, typer.Option("--recipe", help="How to train.")]
+Recipe = Annotated[str, typer.Option("--recipe", help="probe or finetune.")]
 Seed = Annotated[int, typer.Option("--seed", help="Same seed, same model.")]
 Lr = Annotated[float | None, typer.Option("--lr", help="Learning rate; the recipe's by default.")]
 Batch = Annotated[int | None, typer.Option("--batch-size", min=1)]
@@ -22,6 +22,9 @@ InputSize = Annotated[int | None, typer.Option("--input-size", min=32, help="Pix
 Prob = Annotated[
     float | None, typer.Option("--trf-prb", min=0, max=1, help="Augmentation probability.")
 ]
+Optimizer = Annotated[str | None, typer.Option("--optimizer", help="sgd or adamw.")]
+Layers = Annotated[str | None, typer.Option("--layers", help="all, or the last blocks.")]
+Devices = Annotated[int | None, typer.Option("--devices", min=1, help="Processes, or GPUs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 
@@ -63,6 +66,9 @@ def experiment(
     patience: Patience = 5,
     max_epochs: Epochs = 64,
     recipe: Recipe = "probe",
+    optimizer: Optimizer = None,
+    layers: Layers = None,
+    devices: Devices = None,
     seed: Seed = 42,
     grid: Grid = None,
     again: Again = False,
@@ -83,6 +89,9 @@ def experiment(
         patience=patience,
         max_epochs=max_epochs,
         recipe=recipe,
+        optimizer=optimizer,
+        layers=layers,
+        devices=devices,
         seed=seed,
     )
     if grid:
@@ -111,6 +120,9 @@ def train(
     patience: Patience = 5,
     max_epochs: Epochs = 64,
     recipe: Recipe = "probe",
+    optimizer: Optimizer = None,
+    layers: Layers = None,
+    devices: Devices = None,
     seed: Seed = 42,
     promote: Annotated[bool, typer.Option(help="Ask the gate to put it into production.")] = True,
     accept_labels: Annotated[
@@ -130,6 +142,9 @@ def train(
         patience=patience,
         max_epochs=max_epochs,
         recipe=recipe,
+        optimizer=optimizer,
+        layers=layers,
+        devices=devices,
         seed=seed,
     )
     with progress_bars() as progress, wiring.open_stores() as stores:

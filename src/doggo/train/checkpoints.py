@@ -1,0 +1,116 @@
+"""The folder of a fine-tune that may be killed at any moment and goes on.
+
+Owns its files: `last.ckpt` and `best.ckpt` while it is under way, each whole or not there, and
+`done.ckpt`, written last. Nothing in them is unpickled but tensors and plain values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from doggo.core.errors import InputError, StorageError
+from doggo.storage.buckets import explain_os_error
+from doggo.train.curve import Epoch
+
+BEST, LAST, DONE = "best.ckpt", "last.ckpt", "done.ckpt"
+_KEPT_S = 7 * 86_400
+
+
+class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]  # Lightning's types are not followed
+    """Writes a checkpoint beside its place and moves it there when it is on disk.
+
+    Lightning's own writer goes through the system's temporary folder, which may be on another
+    disk: then a kill leaves half a file in the place of a whole one.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None
+    ) -> None:
+        """Write a file; it is whole or as before."""
+        save(checkpoint, Path(path))
+
+
+def save(values: Mapping[str, Any], path: Path) -> None:
+    """Write tensors and plain values to a file; it is whole or as before.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    temporary = path.with_name(f".tmp-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            torch.save(values, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into the second
+        temporary.unlink(missing_ok=True)
+        why = explain_os_error(error) if isinstance(error, OSError) else "the disk refused"
+        raise StorageError(f"cannot keep the checkpoint {path}: {why}") from error
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return what `save` wrote."""
+    loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return loaded
+
+
+def is_done(folder: Path) -> bool:
+    """Return whether the training in this folder came to its end."""
+    return (folder / DONE).is_file()
+
+
+def curve_of(checkpoint: Mapping[str, Any]) -> list[Epoch]:
+    """Return the curve that a checkpoint carries."""
+    return [Epoch(**values) for values in checkpoint["curve"]]
+
+
+def plain(curve: Sequence[Epoch]) -> list[dict[str, Any]]:
+    """Return a curve as a checkpoint carries it."""
+    return [asdict(epoch) for epoch in curve]
+
+
+@contextmanager
+def checkpoint_folder(root: Path, what: Mapping[str, object]) -> Iterator[Path]:
+    """Give the folder of this very training, alone.
+
+    Args:
+        what: everything that the result depends on, as plain values.
+
+    Raises:
+        InputError: another process is at it.
+
+    Side effects: folders of other trainings that nobody touched for a week are removed.
+    """
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+    folder = root / digest[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    _remove_old(root, folder)
+    try:
+        with FileLock(root / f"{folder.name}.lock", timeout=0):
+            yield folder
+    except Timeout as error:
+        raise InputError(
+            "the same training is under way in another process: wait for it, or change an option"
+        ) from error
+
+
+def _remove_old(root: Path, but: Path) -> None:
+    for place in root.iterdir():
+        newest = max((p.stat().st_mtime for p in [place, *place.glob("*")]), default=0.0)
+        if place.stem != but.name and time.time() - newest > _KEPT_S:
+            shutil.rmtree(place, ignore_errors=True) if place.is_dir() else place.unlink()

@@ -1,0 +1,103 @@
+"""The recipe `probe`: embeddings of a frozen body, then the breed head on them.
+
+Owns the joints between the cache of embeddings, the start of the head and its training.
+
+Legend: N photos, K breeds, D features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from doggo.core.records import Split
+from doggo.nets.features_graph import features_graph
+from doggo.nets.network import DogNet, features_sha256, set_head, start_rows
+from doggo.tracking.port import Run
+from doggo.train.config import TrainConfig
+from doggo.train.probe import Labelled, ProbeResult, train_probe
+from doggo.train.recipe import F32, Clock, Inputs, Outcome
+from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, embed
+from doggo.vision.runtime import Session, open_session
+
+
+def train_on_embeddings(
+    network: DogNet, inputs: Inputs, *, config: TrainConfig, run: Run, clock: Clock
+) -> Outcome:
+    """Train the breed head in place; see `recipe.Recipe`."""
+    features_ND = _embed(network, inputs, config)
+    clock.lap("embed")
+    sides = _sides(inputs, features_ND)
+    probe = _train_head(network, inputs, sides, config=config)
+    clock.lap("train")
+    return Outcome(
+        curve=probe.curve,
+        best=probe.best,
+        val_logits_NK=probe.val_logits,
+        val_labels_N=sides[Split.VALIDATION].labels,
+        train_photos=len(sides[Split.TRAIN].labels),
+    )
+
+
+def class_means(features_ND: F32, labels_N: np.ndarray, n_labels: int) -> F32:
+    """Return the mean of each breed's features [K, D]."""
+    sums_KD = np.zeros((n_labels, features_ND.shape[1]), np.float32)
+    np.add.at(sums_KD, labels_N, features_ND)
+    counts_K = np.bincount(labels_N, minlength=n_labels)
+    return np.asarray(sums_KD / counts_K[:, None], np.float32)
+
+
+def _embed(network: DogNet, inputs: Inputs, config: TrainConfig) -> F32:
+    features_id = features_sha256(network.features)
+    key = EmbeddingKey(
+        features_sha256=features_id,
+        view=inputs.view,
+        pair=inputs.pair,
+        decoder=inputs.manifest.decoder,
+        step=inputs.manifest.step,
+    )
+
+    def open_network() -> Session:
+        graphs = inputs.cache / "graphs"
+        graph = features_graph(graphs, network.features, config.model, features_id)
+        return open_session(graph, inputs.pair)
+
+    return embed(
+        inputs.rows,
+        inputs.pixels,
+        open_network,
+        key=key,
+        cache=EmbeddingCache(inputs.cache / "embeddings"),
+        progress=inputs.progress,
+    )
+
+
+def _sides(inputs: Inputs, features_ND: F32) -> dict[Split, Labelled]:
+    split_N = np.array([row.split.value for row in inputs.rows])
+    return {
+        split: Labelled(
+            features=np.ascontiguousarray(features_ND[split_N == split.value]),
+            labels=inputs.side(split)[1],
+        )
+        for split in (Split.TRAIN, Split.VALIDATION)
+    }
+
+
+def _train_head(
+    network: DogNet, inputs: Inputs, sides: Mapping[Split, Labelled], *, config: TrainConfig
+) -> ProbeResult:
+    train = sides[Split.TRAIN]
+    means_KD = class_means(train.features, train.labels, len(inputs.labels))
+    set_head(network, *start_rows(network.imagenet_head, inputs.labels, torch.from_numpy(means_KD)))
+    probe = train_probe(
+        network.breed_head,
+        train,
+        sides[Split.VALIDATION],
+        config=config,
+        work=inputs.work,
+        progress=inputs.progress,
+    )
+    set_head(network, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
+    return probe
