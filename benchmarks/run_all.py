@@ -2,7 +2,7 @@
 
 Each script prints its figure beside a floor or a peer of the same run and exits 1 below its bar.
 They run one after the other, so that none disturbs another. `--write` puts what they printed
-into docs/performance.md; names choose some of them.
+into docs/performance.md; names choose some of them, and the figures of the others stay.
 """
 
 from __future__ import annotations
@@ -85,13 +85,20 @@ def _run(name: str, script: Path) -> Outcome:
 
 
 def _write(outcomes: list[Outcome]) -> None:
+    """Put these figures in the place of their older ones; the others stay."""
     machine = f"{os.cpu_count()} cores, {_cpu()}, Python {platform.python_version()}"
-    parts = [f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine}.\n"]
-    parts += [f"### {o.name}: {o.verdict}\n\n```text\n{o.output}\n```\n" for o in outcomes]
+    measured = f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine}."
     text = PAGE.read_text()
     before, rest = text.split(_BEGIN)
-    _, after = rest.split(_END)
-    PAGE.write_text(f"{before}{_BEGIN}\n\n" + "\n".join(parts) + f"\n{_END}{after}")
+    old, after = rest.split(_END)
+    sections = {
+        part.split(":")[0]: part for part in re.split(r"^### ", old, flags=re.MULTILINE)[1:]
+    }
+    for o in outcomes:
+        body = f"{o.name}: {o.verdict}\n\n{measured}\n\n```text\n{o.output}\n```\n\n"
+        sections[o.name] = body
+    figures = "".join(f"### {sections[name]}" for name in sorted(sections))
+    PAGE.write_text(f"{before}{_BEGIN}\n\n{figures}{_END}{after}")
 
 
 def _cpu() -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 
 @dataclass(frozen=True)
 class Done:
@@ -42,3 +44,9 @@ def run_doggo(home: Path, *words: object, **env: str) -> Done:
         timeout=280,
     )
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def decoding_processes() -> list[psutil.Process]:
+    """Return this process's decoding children: others, such as servers, may be there too."""
+    found = psutil.Process().children()
+    return [child for child in found if "doggo.vision.workers" in child.cmdline()]

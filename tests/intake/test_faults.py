@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.commands import decoding_processes
 from tests.homes import Home, counts, drawn_folder, jpeg, near, write_folder
 
 from doggo.core.errors import StorageError
@@ -138,7 +139,7 @@ def test_a_killed_decoder_does_not_stop_the_run(tmp_path: Path) -> None:
 
     def kill_one(stage: str, done: int, total: int) -> None:
         if done and not killed:
-            victim = psutil.Process().children()[0]
+            victim = decoding_processes()[0]
             victim.send_signal(signal.SIGKILL)
             killed.append(victim.pid)
 

@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
+from tests.commands import decoding_processes
 from tests.homes import Home, drawn_folder, jpeg, near, write_folder
 
 from doggo.core.errors import InputError, StorageError, UsageError
@@ -210,7 +210,7 @@ def test_a_killed_decoder_does_not_stop_the_run(home: Home, tmp_path: Path) -> N
     killed: list[int] = []
 
     def kill_one(stage: str, done: int, total: int) -> None:
-        if done and not killed and (children := psutil.Process().children()):
+        if done and not killed and (children := decoding_processes()):
             children[0].kill()
             killed.append(children[0].pid)
 
