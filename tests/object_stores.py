@@ -69,7 +69,6 @@ def gcs() -> Iterator[ObjectStore]:
                 endpoint=endpoint,
                 env={
                     "STORAGE_EMULATOR_HOST": endpoint,
-                    "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
                 },
             )
 

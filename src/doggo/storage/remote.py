@@ -316,17 +316,18 @@ def is_remote(url: str) -> bool:
 
 
 def _gcs(google_key: SecretStr | None) -> AsyncFileSystem:
-    # Read at import. With it on, gcsfs asks each bucket for its kind first and waits a minute
-    # for an emulator's answer (2026.10); our buckets are ordinary ones.
-    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-    gcsfs = _library("gs")
+    # Not the class that the package hands out: unless a variable was set before its first
+    # import, whoever made it, that one asks each bucket for its kind over gRPC first, and tries
+    # for a minute where nobody answers (2026.10). Our buckets are ordinary ones.
+    _library("gs")
+    core = importlib.import_module("gcsfs.core")
     token: object = None
     if google_key is not None and google_key.get_secret_value():
         token = _service_account(google_key)
     elif os.environ.get("STORAGE_EMULATOR_HOST"):
         token = "anon"  # noqa: S105 - gcsfs's word for no credentials
     with cloud_refusals("sign in to Google Cloud", "gs://"):
-        return gcsfs.GCSFileSystem(token=token, use_listings_cache=False, skip_instance_cache=True)
+        return core.GCSFileSystem(token=token, use_listings_cache=False, skip_instance_cache=True)
 
 
 def _s3() -> AsyncFileSystem:

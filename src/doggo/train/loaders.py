@@ -148,6 +148,9 @@ def in_batches(
         cast("Dataset[Example]", examples),
         batch_sampler=batches,
         num_workers=workers,
+        # Not a fork: runtimes and object stores have threads here, and a forked copy of those
+        # waits for ever or crashes.
+        multiprocessing_context="forkserver" if workers else None,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
     )
