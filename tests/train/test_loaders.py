@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import chain
 from pathlib import Path
 
@@ -73,7 +75,8 @@ def test_a_transformed_photo_depends_on_seed_epoch_and_place_alone() -> None:
     assert len({photo(0, 1), photo(1, 1), photo(0, 2), photo(0, 1, seed=2)}) == 4
 
 
-def test_loading_processes_change_nothing() -> None:
+def same_with_loading_processes() -> bool:
+    """Whether two loading processes give the batches that none gives."""
     rows = manifest("ab", train=4, validation=1).of(Split.TRAIN)
     photos = Photos(rows, np.arange(8), Drawn(), VIEW, seed=1, probability=0.9)
     alone, helped = (
@@ -82,7 +85,20 @@ def test_loading_processes_change_nothing() -> None:
             in_batches(photos, Shuffled(8, 4, 1, Share()), workers=workers) for workers in (0, 2)
         )
     )
-    assert alone == helped
+    return alone == helped
+
+
+def test_loading_processes_change_nothing() -> None:
+    # In a process of its own: torch's loaders leave a handler of SIGCHLD behind.
+    code = "from tests.train.test_loaders import same_with_loading_processes as same; assert same()"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
