@@ -168,6 +168,24 @@ def test_a_write_that_fails_is_tried_again(
     assert not faults.todo
 
 
+def test_a_file_goes_up_with_one_request_and_is_not_fetched_back(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"key-{n}": tmp_path / f"file-{n}" for n in range(3)}
+    for file in files.values():
+        file.write_bytes(b"data")
+    url = store.new_bucket()
+    faults = Faults()
+    with proxy(store.endpoint, faults) as through:
+        for name, value in store.through(through).items():
+            monkeypatch.setenv(name, value)
+        bucket = open_bucket(url, cache=tmp_path / "b")
+        bucket.adopt_copies(files)
+        assert [bucket.path(key).read_bytes() for key in files] == [b"data"] * 3
+    assert len(faults.seen) == len(files)
+    assert all(file.exists() for file in files.values())
+
+
 def test_what_was_used_is_kept_and_not_asked_for_again(store: Store, tmp_path: Path) -> None:
     url = store.new_bucket()
     writer, reader = (open_bucket(url, cache=tmp_path / name) for name in "ab")

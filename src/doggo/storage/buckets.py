@@ -222,14 +222,15 @@ class Bucket:
                 folder.mkdir(parents=True, exist_ok=True)
         for key, file in files.items():
             with _storage_errors(f"write {key} in {self.root}"):
+                with file.open("rb") as source:
+                    os.fsync(source.fileno())
                 self._link_in(self.path(key), file)
         for folder in folders:
             with _storage_errors(f"write to {folder}"):
                 fsync_folder(folder)
 
     def _link_in(self, target: Path, file: Path) -> None:
-        with file.open("rb") as source:
-            os.fsync(source.fileno())
+        """Give a file a second name, or copy it to another disk; a name that is taken stays."""
         try:
             os.link(file, target)
         except FileExistsError:

@@ -149,10 +149,13 @@ class CloudBucket(Bucket):
         shutil.rmtree(self._pending_folder, ignore_errors=True)
 
     def adopt_copies(self, files: Mapping[str, Path]) -> None:
-        for key in files:
-            self._path(key)
+        cached = {key: self._local(key) for key in files}
         self._remote.upload(files, only_new=True)
-        super().adopt_copies(files)
+        # The store has them: the cache need not survive a power cut, so nothing is flushed.
+        for key, local in cached.items():
+            with explained(f"keep {key} in {self.root}"):
+                local.parent.mkdir(parents=True, exist_ok=True)
+                self._link_in(local, files[key])
 
     def delete(self, key: str) -> None:
         self._forget(key)
