@@ -53,7 +53,7 @@ COMPILE = UV_SYSTEM_CERTS=true UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/.uv/b
 	--python-version 3.11 --generate-hashes
 lock: setup ## write requirements/*.lock anew from pyproject.toml; UPGRADE=1 takes newer versions
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements/serve.lock
-	@$(COMPILE) $(if $(UPGRADE),--upgrade) --extra fast --extra gcs --extra s3 --extra train --extra neptune --extra dev pyproject.toml -o requirements/dev.lock
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) --extra fast --extra gcs --extra s3 --extra postgres --extra train --extra neptune --extra dev pyproject.toml -o requirements/dev.lock
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/setup.in -o requirements/setup.lock
 
 clean: ## remove .venv and caches; photos, models and doggo-data stay

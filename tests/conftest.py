@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 from filelock import FileLock
 from tests import object_stores
 from tests.object_stores import ObjectStore
+from tests.postgres import PostgresServer, postgres
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -95,3 +97,19 @@ def bootstrap_bundle(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -
             candidate = bootstrap_candidate("efficientnet_lite0", shared / "bootstrap-candidate")
             export(candidate, bundle)
     return bundle
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL on loopback, one a test process."""
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def chat_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of an empty database for the bot, of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'bot.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return server.new_database(f"bot_{secrets.token_hex(8)}")

@@ -142,7 +142,7 @@ def _schema_of(connection: Connection) -> int:
     return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
 
 
-def _use_wal(cursor: sqlite3.Cursor) -> None:
+def use_wal(cursor: sqlite3.Cursor) -> None:
     """Turn the write-ahead log on, which a database keeps from then on.
 
     Two processes that do it to a new file at once get "database is locked" at once: SQLite does
@@ -162,7 +162,7 @@ def _use_wal(cursor: sqlite3.Cursor) -> None:
 
 def _configure(connection: object, _: object) -> None:
     cursor = connection.cursor()  # type: ignore[attr-defined]  # the driver's own connection
-    _use_wal(cursor)
+    use_wal(cursor)
     cursor.execute("PRAGMA synchronous=FULL")
     # Hashes make every insert touch pages all over the indexes. With SQLite's defaults (2 MB of
     # cache, the log copied back every 4 MB) most of an intake's writing is doing that again.

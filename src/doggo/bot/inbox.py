@@ -1,0 +1,102 @@
+"""Updates are on the disk before Telegram hears that they arrived.
+
+Owns the way from Telegram's JSON to rows, and back from a row to an `Incoming`. Knows nothing of
+what is answered.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection
+
+from doggo.bot.incoming import BotName, read_update
+from doggo.core.chat import Incoming, Unanswered
+from doggo.storage import updates
+from doggo.storage.journal import Journal
+from doggo.storage.updates import Payload, UpdateRow
+
+logger = logging.getLogger(__name__)
+
+_INCOMING = TypeAdapter(Incoming)
+
+
+def to_payload(incoming: Incoming) -> Payload:
+    """Return an update as plain data; what is at its default is left out."""
+    found: Payload = _INCOMING.dump_python(incoming, mode="json", exclude_defaults=True)
+    return found
+
+
+def from_payload(payload: Payload) -> Incoming:
+    """Return the update that was stored.
+
+    Raises:
+        ValueError: it was not written by `to_payload`.
+    """
+    return _INCOMING.validate_python(payload)
+
+
+class Inbox:
+    """Takes updates in. Used from one event loop.
+
+    Args:
+        me: who we are at Telegram.
+        on_new: called after updates that want an answer were stored.
+        count: told the kind of each update that was new, for the metrics.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        me: BotName,
+        *,
+        on_new: Callable[[], None],
+        count: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._journal, self._me, self._clock = journal, me, clock
+        self._on_new, self._count = on_new, count
+
+    async def take(self, raws: Sequence[object]) -> int:
+        """Store updates and return how many were new; once it returns they are safe.
+
+        Raises:
+            StorageError: the database refused; nothing was stored.
+        """
+        now = self._clock()
+        found = [read_update(raw, self._me) for raw in raws]
+        numbered = [one for one in found if one is not None]
+        if len(numbered) < len(found):
+            logger.warning("inbox.no_number updates=%d", len(found) - len(numbered))
+            self._count("no_number")
+        if not numbered:
+            return 0
+        new = await self._journal.write(partial(_store, found=numbered, now=now))
+        for one in new:
+            self._count(one.kind)
+        if any(isinstance(one, Incoming) for one in new):
+            self._on_new()
+        return len(new)
+
+
+def _store(
+    connection: Connection, found: Sequence[Incoming | Unanswered], now: float
+) -> list[Incoming | Unanswered]:
+    return [one for one in found if _store_one(connection, one, now)]
+
+
+def _store_one(connection: Connection, one: Incoming | Unanswered, now: float) -> int:
+    if isinstance(one, Unanswered):
+        return updates.note(connection, one.update_id, one.kind, now)
+    row = UpdateRow(
+        update_id=one.update_id,
+        kind=one.kind,
+        chat_id=one.chat_id,
+        payload=to_payload(one),
+        received_at=now,
+    )
+    return updates.store(connection, [row])

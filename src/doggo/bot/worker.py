@@ -1,0 +1,271 @@
+"""Updates from the inbox become replies in the outbox: in order in each chat, chats in parallel.
+
+    inbox ─▶ a chat's turn ─▶ look at its photo ─▶ one transaction: replies, memory, answered
+
+Owns order, retries and giving up. What an update leads to is decided in `conversation.py`, inside
+the transaction that makes it true: a process that dies before has done nothing, one that dies
+after has done all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from sqlalchemy import Connection
+
+from doggo.bot.client import CallError
+from doggo.bot.inbox import from_payload
+from doggo.bot.sending import pause_s_after
+from doggo.core.chat import Incoming, Kind, Look
+from doggo.core.errors import StorageError
+from doggo.storage import updates
+from doggo.storage.journal import Journal
+from doggo.storage.replies import ReplyRow
+from doggo.storage.updates import UpdateRow
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS = 4
+"""Failures after which an update is given up; the pauses between them are 1, 2 and 4 s."""
+
+STARTS = 20
+"""Processes that may die while an update is in hand before it is taken to be the cause."""
+
+CHATS_AT_ONCE = 8
+ALBUM_QUIET_S = 0.7  # an album comes as one update a photo, within a moment
+ALBUM_MOST = 10
+_LOAD = 500
+_POLL_S = 1.0  # other processes may store updates too
+
+Finish = Callable[[Connection, Sequence[Incoming], Sequence[Look]], list[ReplyRow]]
+
+
+@dataclass
+class _Chat:
+    """What waits in one chat, by number."""
+
+    chat_id: int
+    rows: deque[UpdateRow] = field(default_factory=deque)
+    not_before: float = 0.0
+    active: bool = False
+    newest_at: float = 0.0
+
+
+class Worker:
+    """Answers what is in the inbox. Lives on one event loop; the only one for its database.
+
+    Args:
+        look: fetches and looks at the photo of an update; a refusal is an outcome, CallError
+            means that Telegram is away.
+        finish: answers updates of one message in an open transaction and returns the replies
+            that it put into the outbox. Given no looks if there was no photo.
+        deliver: takes those replies once they are committed.
+        chats_at_once: chats whose photos are fetched and looked at together.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        look: Callable[[Incoming], Awaitable[Look]],
+        finish: Finish,
+        deliver: Callable[[Sequence[ReplyRow]], None],
+        chats_at_once: int = CHATS_AT_ONCE,
+        album_quiet_s: float = ALBUM_QUIET_S,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._journal, self._look, self._finish, self._deliver = journal, look, finish, deliver
+        self._clock, self._album_quiet_s = clock, album_quiet_s
+        self._slots = asyncio.Semaphore(chats_at_once)
+        self._chats: dict[int, _Chat] = {}
+        self._known: set[int] = set()
+        self._above: int | None = None
+        self._news = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def waiting(self) -> int:
+        """Updates in memory that are not answered yet."""
+        return len(self._known)
+
+    def notify(self) -> None:
+        """Say that updates were stored."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Answer until cancelled; chats in hand are left as they are, and taken up next time."""
+        try:
+            while True:
+                self._news.clear()
+                full = await self._load()
+                if not full:
+                    await self._wait_for_news()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+
+    async def _wait_for_news(self) -> None:
+        try:
+            await asyncio.wait_for(self._news.wait(), _POLL_S)
+        except TimeoutError:
+            self._above = None  # a number below may have been stored late: look at all again
+
+    async def _load(self) -> bool:
+        """Take up what waits; returns whether there may be more."""
+        if len(self._known) >= 4 * _LOAD:
+            await asyncio.sleep(0.1)
+            return True
+        query = partial(updates.waiting, above=self._above, limit=_LOAD)
+        try:
+            rows = await self._journal.write(query)
+        except StorageError as error:
+            logger.error("worker.cannot_load %s", error)
+            await asyncio.sleep(_POLL_S)
+            return False
+        for row in rows:
+            self._take_up(row)
+        if rows:
+            self._above = rows[-1].update_id
+        return len(rows) == _LOAD
+
+    def _take_up(self, row: UpdateRow) -> None:
+        if row.update_id in self._known:
+            return
+        self._known.add(row.update_id)
+        chat = self._chats.setdefault(row.chat_id, _Chat(row.chat_id))
+        chat.rows.append(row)
+        chat.newest_at = self._clock()
+        if len(chat.rows) > 1 and row.update_id < chat.rows[-2].update_id:
+            chat.rows = deque(sorted(chat.rows, key=lambda one: one.update_id))
+        if not chat.active:
+            chat.active = True
+            task = asyncio.create_task(self._serve(chat))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, chat: _Chat) -> None:
+        """Answer a chat until nothing waits in it, one message at a time."""
+        while chat.rows:
+            pause_s = max(chat.not_before, chat.rows[0].not_before) - self._clock()
+            if pause_s > 0:
+                await asyncio.sleep(pause_s)
+            await self._gather_album(chat)
+            async with self._slots:  # first come, first served: a busy chat queues anew
+                await self._answer(chat, _one_message(chat.rows))
+        chat.active = False
+        self._chats.pop(chat.chat_id, None)
+
+    async def _gather_album(self, chat: _Chat) -> None:
+        """Wait until the photos of an album have stopped coming."""
+        while True:
+            album = _album(chat.rows[0])
+            together = len(_one_message(chat.rows))
+            if not album or together >= ALBUM_MOST or together < len(chat.rows):
+                return
+            left_s = chat.newest_at + self._album_quiet_s - self._clock()
+            if left_s <= 0:
+                return
+            await asyncio.sleep(left_s)
+
+    async def _answer(self, chat: _Chat, rows: list[UpdateRow]) -> None:
+        ids = [row.update_id for row in rows]
+        try:
+            if any(row.starts >= STARTS for row in rows):
+                await self._park(chat, rows, "a process died each time that it was in hand")
+                return
+            self._journal.submit(partial(updates.begin, update_ids=ids))
+            incoming = [from_payload(row.payload) for row in rows]
+            looks: list[Look] = []
+            if incoming[0].kind is Kind.PHOTO:
+                looks = list(await asyncio.gather(*(self._look(one) for one in incoming)))
+            work = partial(self._finish, found=incoming, looks=looks)
+            self._deliver(await self._journal.write(work))
+            self._done(chat, rows)
+        except CallError as error:
+            await self._postpone(chat, rows, str(error.trouble), failed=False)
+        except StorageError as error:
+            logger.error("worker.cannot_store %s", error)
+            chat.not_before = self._clock() + 1.0
+        except Exception as error:  # noqa: BLE001 - a poison update is parked, not the bot
+            # Not the message: it may hold words of a person.
+            where = f"{type(error).__name__} in {_place(error)}"
+            logger.error("worker.failed update_id=%d error=%s", ids[0], where)
+            await self._failed(chat, rows, where)
+
+    async def _failed(self, chat: _Chat, rows: list[UpdateRow], where: str) -> None:
+        if rows[0].attempts + 1 >= ATTEMPTS:
+            await self._park(chat, rows, where)
+        else:
+            await self._postpone(chat, rows, where, failed=True)
+
+    async def _park(self, chat: _Chat, rows: list[UpdateRow], why: str) -> None:
+        ids = [row.update_id for row in rows]
+        now = self._clock()
+        await self._write(lambda c: updates.park(c, ids, error=why, now=now))
+        logger.error("worker.parked update_id=%d why=%s", ids[0], why)
+        self._done(chat, rows)
+
+    async def _postpone(
+        self, chat: _Chat, rows: list[UpdateRow], why: str, *, failed: bool
+    ) -> None:
+        tries = rows[0].attempts if failed else min(rows[0].starts, 6)
+        until = self._clock() + pause_s_after(tries)
+        ids = [row.update_id for row in rows]
+        await self._write(lambda c: updates.postpone(c, ids, until=until, error=why, failed=failed))
+        chat.not_before = until
+        for place, row in enumerate(rows):
+            chat.rows[place] = UpdateRow(
+                update_id=row.update_id,
+                kind=row.kind,
+                chat_id=row.chat_id,
+                payload=row.payload,
+                received_at=row.received_at,
+                starts=row.starts + (not failed),
+                attempts=row.attempts + failed,
+                not_before=until,
+            )
+
+    async def _write(self, do: Callable[[Connection], None]) -> None:
+        try:
+            await self._journal.write(do)
+        except StorageError as error:
+            logger.error("worker.cannot_store %s", error)
+
+    def _done(self, chat: _Chat, rows: list[UpdateRow]) -> None:
+        for row in rows:
+            self._known.discard(row.update_id)
+            chat.rows.remove(row)
+
+
+def _album(row: UpdateRow) -> str:
+    return str(row.payload.get("album", ""))
+
+
+def _one_message(rows: deque[UpdateRow]) -> list[UpdateRow]:
+    """Return the first update, with the rest of its album as far as it has come."""
+    album = _album(rows[0])
+    if not album:
+        return [rows[0]]
+    together = []
+    for row in rows:
+        if _album(row) != album or len(together) == ALBUM_MOST:
+            break
+        together.append(row)
+    return together
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "?"
+    return f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}"

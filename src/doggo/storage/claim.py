@@ -1,0 +1,87 @@
+"""One process works through the bot's database; others may only add to it.
+
+Order in a chat and Telegram's limits hold only if one process keeps them. It is also enough:
+Telegram takes 30 messages a second, and one process answers more photos than that.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from doggo.core.errors import StorageError
+from doggo.storage.buckets import explain_os_error
+
+_ADVISORY_KEY = 0x646F67676F  # "doggo"
+
+
+class Claim:
+    """The right to work through a database; it ends with the process at the latest."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock: FileLock | None = None
+        self._connection: Connection | None = None
+
+    def take(self) -> bool:
+        """Take it; returns False while another process has it.
+
+        Raises:
+            StorageError: the database or its folder refuses.
+        """
+        if self._engine.dialect.name == "sqlite":
+            return self._take_file()
+        return self._take_advisory()
+
+    def holder(self) -> str:
+        """Return a word for who has it, for a message."""
+        if self._engine.dialect.name == "sqlite":
+            with suppress(OSError):
+                return self._path.read_text(errors="replace").strip() or "another process"
+        return "another process"
+
+    def release(self) -> None:
+        """Give it back."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+        if self._connection is not None:
+            with suppress(DBAPIError):
+                self._connection.invalidate()  # the lock is its session's, which a pool would keep
+                self._connection.close()
+            self._connection = None
+
+    @property
+    def _path(self) -> Path:
+        return Path(f"{self._engine.url.database}.lock")
+
+    def _take_file(self) -> bool:
+        lock = FileLock(self._path, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            return False
+        except OSError as error:
+            raise StorageError(f"cannot lock {self._path}: {explain_os_error(error)}") from error
+        with suppress(OSError):  # only for a message
+            self._path.write_text(f"process {os.getpid()}")
+        self._lock = lock
+        return True
+
+    def _take_advisory(self) -> bool:
+        try:
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            query = text("SELECT pg_try_advisory_lock(:key)")
+            taken = bool(connection.execute(query, {"key": _ADVISORY_KEY}).scalar_one())
+        except DBAPIError as error:
+            raise StorageError(f"cannot lock the bot's database: {error.orig}") from error
+        if not taken:
+            connection.close()
+            return False
+        self._connection = connection
+        return True

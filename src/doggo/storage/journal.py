@@ -1,0 +1,172 @@
+"""One thread that writes to a database: what is queued meanwhile is committed together.
+
+Owns group commit. A commit that survives a power cut waits for the disk; while it does, more work
+queues up and shares the next one, so that many small writes cost few waits. Each piece of work
+takes effect as a whole or not at all, and is answered only once it is on the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from doggo.core.errors import StorageError
+
+logger = logging.getLogger(__name__)
+
+MOST_TOGETHER = 256
+
+T = TypeVar("T")
+
+
+class _Work(Generic[T]):
+    __slots__ = ("do", "error", "future", "result", "then_tidy")
+
+    def __init__(self, do: Callable[[Connection], T], *, then_tidy: bool = False) -> None:
+        self.do = do
+        self.then_tidy = then_tidy
+        self.future: Future[T] = Future()
+        self.result: T | None = None
+        self.error: BaseException | None = None
+
+
+class Journal:
+    """Writes to one database from one thread. Work may be given from any thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._queue: SimpleQueue[_Work[Any] | None] = SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="doggo-journal", daemon=True)
+        self._thread.start()
+
+    def submit(self, do: Callable[[Connection], T]) -> Future[T]:
+        """Queue some work; the future is done once it is committed.
+
+        Args:
+            do: runs on the journal's thread, in a transaction that others share; what it raises
+                goes to its caller alone, and undoes only what it did.
+
+        Returns:
+            A future that fails with what `do` raised, or with StorageError if the database
+            refused: then nothing of it was kept.
+        """
+        return self._put(_Work(do))
+
+    async def write(self, do: Callable[[Connection], T]) -> T:
+        """Do some work and return its result once it is committed; see `submit`.
+
+        Cancelling the wait does not undo the work.
+        """
+        return await asyncio.shield(asyncio.wrap_future(self.submit(do)))
+
+    def tidy(self) -> Future[None]:
+        """Overwrite what was deleted in the files: SQLite's log is copied back and emptied.
+
+        Rows are overwritten as they are deleted; until this, the log still holds their bytes.
+        PostgreSQL does it in its own time (VACUUM).
+        """
+
+        work: _Work[None] = _Work(lambda _: None, then_tidy=True)
+        return self._put(work)
+
+    def close(self) -> None:
+        """Finish what is queued and close the database."""
+        self._closed = True
+        self._queue.put(None)
+        self._thread.join()
+        self.engine.dispose()
+
+    def _put(self, work: _Work[T]) -> Future[T]:
+        if self._closed:
+            raise StorageError("the bot's database was closed")
+        self._queue.put(work)
+        return work.future
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch, ends = self._gather(first)
+            self._commit(batch)
+            if any(work.then_tidy for work in batch):
+                self._empty_log()
+            _tell(batch)
+            del first, batch
+            if ends:
+                return
+
+    def _gather(self, first: _Work[Any]) -> tuple[list[_Work[Any]], bool]:
+        batch = [first]
+        while len(batch) < MOST_TOGETHER:
+            try:
+                work = self._queue.get_nowait()
+            except Empty:
+                break
+            if work is None:
+                return batch, True
+            batch.append(work)
+        return batch, False
+
+    def _commit(self, batch: list[_Work[Any]]) -> None:
+        try:
+            with self.engine.begin() as connection:
+                for work in batch:
+                    _do(work, connection)
+        except DBAPIError as error:
+            self._refused(batch, error)
+
+    def _empty_log(self) -> None:
+        if self.engine.dialect.name != "sqlite":
+            return
+        with contextlib.suppress(DBAPIError, sqlite3.Error):  # the next time will do
+            raw = self.engine.raw_connection()
+            try:
+                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                raw.close()
+
+    def _refused(self, batch: list[_Work[Any]], error: DBAPIError) -> None:
+        said = str(error.orig).strip().splitlines()[0]
+        logger.error("journal.refused work=%d error=%s", len(batch), type(error.orig).__name__)
+        advice = "the disk is full: free some space" if "full" in said else said
+        for work in batch:
+            work.error = StorageError(f"the bot's database refused: {advice}")
+            work.error.__cause__ = error
+
+
+def _do(work: _Work[Any], connection: Connection) -> None:
+    """Do one piece; what it raises undoes that piece alone. A refusing database undoes all."""
+    savepoint = connection.begin_nested()
+    try:
+        work.result = work.do(connection)
+    except DBAPIError as error:
+        # The driver may have ended the transaction with it (a full disk): only if the savepoint
+        # is still there was it this piece's own fault.
+        if error.connection_invalidated or "full" in str(error.orig):
+            raise
+        savepoint.rollback()
+        work.error = error
+    except BaseException as error:  # noqa: BLE001 - goes to the caller, whatever it is
+        savepoint.rollback()
+        work.error = error
+    else:
+        savepoint.commit()
+
+
+def _tell(batch: list[_Work[Any]]) -> None:
+    for work in batch:
+        if not work.future.set_running_or_notify_cancel():
+            continue
+        if work.error is not None:
+            work.future.set_exception(work.error)
+        else:
+            work.future.set_result(work.result)

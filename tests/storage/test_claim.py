@@ -1,0 +1,22 @@
+"""One process works; others are told who does."""
+
+from __future__ import annotations
+
+import os
+
+from doggo.storage.claim import Claim
+from doggo.storage.engine import open_chat_database
+
+
+def test_only_one_has_it_until_it_gives_it_back(chat_database: str) -> None:
+    engines = [open_chat_database(chat_database) for _ in range(2)]
+    first, second = (Claim(engine) for engine in engines)
+    assert first.take()
+    assert not second.take()
+    if "sqlite" in chat_database:
+        assert str(os.getpid()) in second.holder()
+    first.release()
+    assert second.take()
+    second.release()
+    for engine in engines:
+        engine.dispose()

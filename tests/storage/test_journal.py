@@ -1,0 +1,112 @@
+"""Group commit: together on the disk, each for itself in success and failure."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, event, func, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from doggo.core.errors import StorageError
+from doggo.storage.engine import open_chat_database, people_table
+from doggo.storage.journal import Journal
+
+
+def a_person(name: str):
+    def write(connection: Connection) -> str:
+        row = {"person": name, "language": "", "consent": "unasked", "blocked": False}
+        connection.execute(insert(people_table).values(row))
+        return name
+
+    return write
+
+
+def count(connection: Connection) -> int:
+    return connection.execute(select(func.count()).select_from(people_table)).scalar_one()
+
+
+def test_what_is_queued_meanwhile_shares_a_commit(chat_database: str) -> None:
+    journal = Journal(open_chat_database(chat_database))
+    commits = []
+    event.listen(journal.engine, "commit", lambda _: commits.append(1))
+    gate = threading.Event()
+    first = journal.submit(lambda _: gate.wait(10))
+    later = [journal.submit(a_person(f"p{n}")) for n in range(100)]
+    gate.set()
+    assert first.result(10) is True
+    assert [one.result(10) for one in later] == [f"p{n}" for n in range(100)]
+    assert len(commits) <= 2
+    assert journal.submit(count).result(10) == 100
+    journal.close()
+
+
+def test_what_fails_undoes_itself_alone(chat_database: str) -> None:
+    journal = Journal(open_chat_database(chat_database))
+    gate = threading.Event()
+    journal.submit(lambda _: gate.wait(10))
+
+    def half(connection: Connection) -> None:
+        a_person("half")(connection)
+        raise KeyError("bug")
+
+    good, bad = journal.submit(a_person("good")), journal.submit(half)
+    double, late = journal.submit(a_person("good")), journal.submit(a_person("late"))
+    gate.set()
+    assert good.result(10) == "good"
+    with pytest.raises(KeyError):
+        bad.result(10)
+    with pytest.raises(IntegrityError):
+        double.result(10)
+    assert late.result(10) == "late"
+    assert journal.submit(count).result(10) == 2
+    journal.close()
+
+
+def test_what_was_answered_is_there_for_the_next_process(chat_database: str) -> None:
+    journal = Journal(open_chat_database(chat_database))
+    asyncio.run(journal.write(a_person("kept")))
+    journal.close()
+    again = Journal(open_chat_database(chat_database))
+    assert again.submit(count).result(10) == 1
+    again.close()
+
+
+def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
+    journal = Journal(open_chat_database(f"sqlite:///{tmp_path / 'bot.db'}"))
+    queued = [journal.submit(a_person(str(n))) for n in range(20)]
+    journal.close()
+    assert all(one.done() for one in queued)
+    with pytest.raises(StorageError, match="closed"):
+        journal.submit(count)
+
+
+def test_a_cancelled_wait_does_not_undo_the_work(tmp_path: Path) -> None:
+    journal = Journal(open_chat_database(f"sqlite:///{tmp_path / 'bot.db'}"))
+
+    async def scenario() -> None:
+        gate = threading.Event()
+        journal.submit(lambda _: gate.wait(10))
+        wait = asyncio.create_task(journal.write(a_person("kept")))
+        await asyncio.sleep(0)
+        wait.cancel()
+        gate.set()
+        with pytest.raises(asyncio.CancelledError):
+            await wait
+
+    asyncio.run(scenario())
+    assert journal.submit(count).result(10) == 1
+    journal.close()
+
+
+def test_tidy_leaves_no_byte_of_what_was_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    journal = Journal(open_chat_database(f"sqlite:///{path}"))
+    journal.submit(a_person("a-secret-name")).result(10)
+    assert any(b"a-secret-name" in file.read_bytes() for file in tmp_path.iterdir())
+    journal.submit(lambda c: c.execute(people_table.delete())).result(10)
+    journal.tidy().result(10)
+    assert not any(b"a-secret-name" in file.read_bytes() for file in tmp_path.iterdir())
+    journal.close()
