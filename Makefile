@@ -45,9 +45,9 @@ preprocess_new_files: setup ## DATA=dir: the same into the buckets for new photo
 	@$(BIN)/doggo intake --new "$(DATA)"
 	@$(BIN)/doggo preprocess --new $(ARGS)
 
-launch: setup ## model=NAME: serve it, if it is in production; ARGS for `doggo serve`
+launch: setup ## model=NAME: serve it, if it is in production, and the bot; ARGS for `doggo serve`
 	@test -n "$(model)" || { echo "say which: make launch model=efficientnet_lite0" >&2; exit 2; }
-	@$(BIN)/doggo serve --model "$(model)" $(ARGS)
+	@$(BIN)/doggo serve --model "$(model)" --ngrok $(ARGS)
 
 COMPILE = UV_SYSTEM_CERTS=true UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/.uv/bin/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes

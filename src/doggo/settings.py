@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
@@ -89,6 +90,48 @@ class Settings(BaseSettings):
     tele_api_key: SecretStr | None = Field(
         None, validation_alias=_either("TELE_API_KEY", "TELE_API_KEY")
     )
+    """Token of the Telegram bot, from @BotFather."""
+
+    telegram_url: str = "https://api.telegram.org"
+    """The Bot API server: Telegram's, one's own, or a fake one to rehearse with."""
+
+    bot_database: SecretStr | None = None
+    """Where updates wait: `postgresql://USER:PASSWORD@HOST/NAME`; empty: SQLite under `home`."""
+
+    bot_in_flight: int = Field(4, ge=1, le=64)
+    """Replies on their way to Telegram at once: so many may come twice after a crash."""
+
+    bot_owners: str = ""
+    """Telegram ids, separated by commas, of the users who may ask for `/stats`."""
+
+    webhook_secret: SecretStr | None = None
+    """What Telegram sends along to the webhook; empty: made once and kept under `home`."""
+
+    person_key: SecretStr | None = None
+    """64 hex digits that hide who people are in the database; empty: made once, under `home`."""
+
+    @field_validator("bot_owners")
+    @classmethod
+    def _numbers(cls, value: str) -> str:
+        if not all(part.strip().isdecimal() for part in value.split(",") if part.strip()):
+            raise ValueError("it must be numbers separated by commas; @userinfobot tells yours")
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _allowed_by_telegram(cls, value: SecretStr | None) -> SecretStr | None:
+        secret = value.get_secret_value() if value else ""
+        if secret and not re.fullmatch(r"[A-Za-z0-9_-]{16,256}", secret):
+            raise ValueError("it must be 16 to 256 of A-Z, a-z, 0-9, _ and -")
+        return value
+
+    @field_validator("person_key")
+    @classmethod
+    def _hex_digits(cls, value: SecretStr | None) -> SecretStr | None:
+        key = value.get_secret_value() if value else ""
+        if key and not re.fullmatch(r"[0-9a-f]{64}", key):
+            raise ValueError("it must be 64 hex digits, as `openssl rand -hex 32` prints them")
+        return value
 
     @field_validator("weights", mode="before")
     @classmethod
@@ -99,6 +142,17 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
+
+    @property
+    def owners(self) -> frozenset[int]:
+        """The Telegram ids of the owners."""
+        return frozenset(int(part) for part in self.bot_owners.split(",") if part.strip())
+
+    @property
+    def bot_database_url(self) -> str:
+        """URL of the bot's database."""
+        given = self.bot_database.get_secret_value() if self.bot_database else ""
+        return given or f"sqlite:///{self.home / 'bot.db'}"
 
     @property
     def bucket_cache(self) -> Path:

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 from doggo.settings import Settings
 
 if TYPE_CHECKING:
+    from doggo.bot.client import Client
     from doggo.serve.models import ModelSource
     from doggo.storage.buckets import Bucket
     from doggo.storage.bundles import BundleStore
+    from doggo.storage.journal import Journal
+    from doggo.storage.people import Pseudonyms
     from doggo.stores import Stores
     from doggo.tracking.neptune_archive import NeptuneArchive
     from doggo.tracking.port import HistoryTracker
@@ -167,3 +170,70 @@ def _forced_pair() -> Pair | None:
     from doggo.vision.runtime import Pair
 
     return Pair.parse(settings().runtime) if settings().runtime else None
+
+
+def bot_token() -> str:
+    """Return the bot's token.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from doggo.core.errors import UsageError
+
+    key = settings().tele_api_key
+    if key is None or not key.get_secret_value().strip():
+        raise UsageError(
+            "TELE_API_KEY is not set: make a bot with @BotFather in Telegram and put its token "
+            "into the environment or .env; `doggo simulate` rehearses without one"
+        )
+    return key.get_secret_value().strip()
+
+
+def telegram_client() -> Client:
+    """Return the connection to Telegram.
+
+    Raises:
+        UsageError: there is no token, or it is none.
+    """
+    from doggo.bot.client import CallError, Client
+    from doggo.core.errors import UsageError
+
+    try:
+        return Client(bot_token(), settings().telegram_url)
+    except CallError as error:
+        raise UsageError(
+            "TELE_API_KEY is no bot token: copy it whole from @BotFather, like 123456:ABC-DEF"
+        ) from error
+
+
+def open_journal() -> Journal:
+    """Open the bot's database.
+
+    Raises:
+        UsageError, StorageError: it cannot be used.
+    """
+    from doggo.storage.engine import open_chat_database
+    from doggo.storage.journal import Journal
+
+    return Journal(open_chat_database(settings().bot_database_url))
+
+
+def pseudonyms() -> Pseudonyms:
+    """Return what hides people in the database; its key lies outside of it."""
+    from doggo.storage.people import Pseudonyms
+    from doggo.storage.secret_files import secret_at
+
+    given = settings().person_key
+    return Pseudonyms((given and given.get_secret_value()) or secret_at(_secrets() / "people.key"))
+
+
+def webhook_secret() -> str:
+    """Return what Telegram sends along to our webhook, to be told from strangers."""
+    from doggo.storage.secret_files import secret_at
+
+    given = settings().webhook_secret
+    return (given and given.get_secret_value()) or secret_at(_secrets() / "webhook.secret")
+
+
+def _secrets() -> Path:
+    return settings().home / "secrets"

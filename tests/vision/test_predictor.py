@@ -19,10 +19,10 @@ from tests import tiny_bundle
 from tests.tiny_bundle import COLOURS, make_bundle, picture
 
 from doggo.core.errors import BundleError, PhotoError, UsageError
-from doggo.core.records import Prediction, Verdict
+from doggo.core.records import SHOWN_BREEDS, Prediction, Verdict
 from doggo.vision import owner_step, runtime
 from doggo.vision.bundle import bundle_sha256, seal
-from doggo.vision.predictor import SHOWN_BREEDS, Predictor
+from doggo.vision.predictor import RANKED_BREEDS, Predictor
 from doggo.vision.runtime import REFERENCE, Pair
 
 
@@ -52,10 +52,11 @@ def test_the_answer_is_the_best_breed_with_its_model(
     assert prediction.latency_ms > 0
 
 
-def test_three_breeds_best_first_with_probabilities_of_six_digits(predictor: Predictor) -> None:
+def test_breeds_best_first_three_shown_with_probabilities_of_six_digits(predictor: Predictor) -> None:
     prediction = predictor.predict(picture((200, 120, 40)))
     shares = [item.probability for item in prediction.breeds]
-    assert len(shares) == SHOWN_BREEDS
+    assert len(prediction.shown) == SHOWN_BREEDS <= len(shares) <= RANKED_BREEDS
+    assert prediction.shown == prediction.breeds[:SHOWN_BREEDS]
     assert shares == sorted(shares, reverse=True)
     assert math.isclose(sum(shares), 1, abs_tol=1e-5)
     assert all(round(share, 6) == share for share in shares)
@@ -187,7 +188,7 @@ def test_a_pair_that_this_machine_lacks_is_a_clear_line(
 
 def test_predicting_needs_no_training_library_and_no_web_framework(folder: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from doggo.vision.predictor import Predictor; "
+        "import sys; from pathlib import Path; from doggo.vision.predictor import RANKED_BREEDS, Predictor; "
         f"Predictor.load(Path({str(folder)!r})).smoke_test(); "
         "print(sorted({'torch', 'pydantic', 'pyarrow', 'pandas', 'mlflow', 'fastapi', "
         "'sqlalchemy', 'onnx'} & set(sys.modules)))"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from doggo import __version__
+from doggo.apps.bot import ServedBot
 from doggo.core.errors import BundleError, DoggoError
 from doggo.serve.answering import Answering
 from doggo.serve.batcher import Batcher
@@ -45,12 +46,14 @@ def serve(
     host: str,
     port: int,
     say: Callable[[str], None],
+    bot: ServedBot | None = None,
 ) -> None:
     """Serve the page, the API and the metrics until SIGTERM or SIGINT.
 
     Args:
         source: which bundle to serve; a change of production is followed while serving.
         say: told one line once photos can be sent.
+        bot: answers Telegram in this process too.
 
     Raises:
         BundleError: one fixed bundle was asked for and cannot be used.
@@ -61,7 +64,7 @@ def serve(
     models.look()
     if isinstance(source, FixedBundle) and models.refusal is not None:
         raise BundleError(models.refusal.reason)
-    app = create_app(models, settings, metrics)
+    app = create_app(models, settings, metrics, bot)
 
     def ready(url: str) -> None:
         serving = models.current
@@ -90,8 +93,13 @@ def watch_models(source: ModelSource, metrics: Metrics) -> Models:
     )
 
 
-def create_app(models: Models, settings: Settings, metrics: Metrics | None = None) -> FastAPI:
-    """Return the app that answers photos with `models`.
+def create_app(
+    models: Models,
+    settings: Settings,
+    metrics: Metrics | None = None,
+    bot: ServedBot | None = None,
+) -> FastAPI:
+    """Return the app that answers photos with `models`, and Telegram with `bot`.
 
     Raises:
         UsageError: the settings for the outside do not fit together.
@@ -114,7 +122,10 @@ def create_app(models: Models, settings: Settings, metrics: Metrics | None = Non
         metrics.watch_queue(lambda: batcher.depth)
         batchers.append(batcher)
         models.start()
-        yield
+        async with AsyncExitStack() as stack:
+            if bot is not None:
+                await stack.enter_async_context(bot.at_work(models, batcher.submit, metrics))
+            yield
         await asyncio.to_thread(models.stop)
         await batcher.close()
 
@@ -137,6 +148,8 @@ def create_app(models: Models, settings: Settings, metrics: Metrics | None = Non
             models=models, uploads=uploads, answering=answering, most_photos=settings.queue_size
         )
     )
+    if bot is not None:
+        app.include_router(bot.router)
     add_pages(app)
     _tell_problems(app)
     app.add_middleware(ExposureGate, exposure=exposure)

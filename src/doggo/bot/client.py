@@ -7,7 +7,7 @@ of every address, so nothing of an address is ever put into an error or a log.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -136,7 +136,11 @@ class Client:
             CallError: it cannot be asked, or refuses the token.
         """
         user = await _told(self._bot.get_me())
-        return BotName(bot_id=user.id, username=(user.username or "").lower())
+        return BotName(
+            bot_id=user.id,
+            username=(user.username or "").lower(),
+            searchable=bool(user.supports_inline_queries),
+        )
 
     async def call(self, method: Method, arguments: dict[str, JsonValue]) -> None:
         """Make one call of the outbox.
@@ -223,22 +227,9 @@ class Client:
             last_error=info.last_error_message or "",
         )
 
-    async def set_commands(
-        self, commands: Sequence[tuple[str, str]], *, scope: str, language: str
-    ) -> None:
-        """Show these commands with their descriptions in the menu.
-
-        Args:
-            scope: `default`, `all_private_chats` or `all_group_chats`.
-            language: two letters; empty for everybody else.
-        """
-        await _told(
-            self._bot.set_my_commands(
-                list(commands),
-                scope=telegram.BotCommandScope(scope),
-                language_code=language or None,
-            )
-        )
+    async def set_commands(self, menu: Mapping[str, JsonValue]) -> None:
+        """Show a menu of commands: the arguments of setMyCommands."""
+        await _told(self._bot._post("setMyCommands", dict(menu)))
 
 
 def _request(connections: int) -> HTTPXRequest:

@@ -33,10 +33,16 @@ _HERE = frozenset({"member", "administrator", "restricted"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BotName:
-    """Who we are at Telegram; `username` without @, in lower case."""
+    """Who we are at Telegram.
+
+    Attributes:
+        username: without @, in lower case.
+        searchable: inline mode is on.
+    """
 
     bot_id: int
     username: str
+    searchable: bool = True
 
 
 def read_update(raw: object, me: BotName) -> Incoming | Unanswered | None:

@@ -181,12 +181,15 @@ class Remembered:
 
     Attributes:
         breeds: keys, best first, more than were shown.
+        album: for each photo of the album that it is of, the id of its prediction, empty if there
+            is none; empty if it is of a photo alone.
     """
 
     prediction_id: str
     model_version: int
     verdict: str
     breeds: tuple[str, ...]
+    album: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

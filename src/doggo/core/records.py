@@ -150,6 +150,10 @@ class Manifest:
         return tuple(row for row in self.rows if row.split == split)
 
 
+SHOWN_BREEDS = 3
+"""Breeds of a prediction that a person or a program is told."""
+
+
 class Verdict(StrEnum):
     """What the model dares to say."""
 
@@ -180,7 +184,8 @@ class Prediction:
     """The answer for one photo: the same for the command line, HTTP and the database.
 
     Attributes:
-        breeds: best first, min(3, labels) or more.
+        breeds: best first, more than are shown if the model knows more: when the first is wrong,
+            the right one is often among them.
         dog_mass: how much of a dog is in the picture, in [0, 1]; the verdict rests on it.
         latency_ms: wall time from bytes to answer, queueing included.
     """
@@ -191,3 +196,8 @@ class Prediction:
     breeds: tuple[BreedProbability, ...]
     dog_mass: float
     latency_ms: float
+
+    @property
+    def shown(self) -> tuple[BreedProbability, ...]:
+        """The breeds that are told: min(3, labels)."""
+        return self.breeds[:SHOWN_BREEDS]

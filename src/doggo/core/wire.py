@@ -38,7 +38,7 @@ def prediction_json(prediction: Prediction) -> PredictionJson:
         "model": model_json(prediction.model),
         "verdict": prediction.verdict.value,
         "breeds": [
-            {"breed": item.breed, "probability": item.probability} for item in prediction.breeds
+            {"breed": item.breed, "probability": item.probability} for item in prediction.shown
         ],
         "latency_ms": prediction.latency_ms,
     }

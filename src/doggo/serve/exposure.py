@@ -3,8 +3,8 @@
 Owns the decision and its middleware. A request counts as coming from outside when it was
 forwarded by a proxy or tunnel, when it does not come from this machine, or when its Host is not
 this machine (a web page that re-points its own name at 127.0.0.1 is recognised by its Host).
-Such a request reaches `/healthz` alone, unless `DOGGO_PUBLIC` names its path; then it needs the
-API key and stays within the rate limit.
+Such a request reaches `/healthz` and the bot's webhook, which asks for its own secret, unless
+`DOGGO_PUBLIC` names its path; then it needs the API key and stays within the rate limit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from doggo.core.errors import UsageError
 from doggo.serve.problems import ProblemError
 
-ALWAYS_OPEN = frozenset({"/healthz"})
+ALWAYS_OPEN = frozenset({"/healthz", "/telegram/webhook"})
 
 _FORWARDED = (
     "forwarded",

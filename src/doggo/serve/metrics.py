@@ -56,6 +56,12 @@ class Metrics:
         self.verdicts = Counter(
             "doggo_verdicts", "Predictions by verdict.", ("verdict",), registry=self.registry
         )
+        self.updates = Counter(
+            "doggo_bot_updates",
+            "Updates from Telegram that were new.",
+            ("kind",),
+            registry=self.registry,
+        )
         self.rejections = Counter(
             "doggo_rejected_photos",
             "Photos that could not be read, by reason.",
@@ -77,12 +83,20 @@ class Metrics:
         self._waiting = Gauge(
             "doggo_waiting_photos", "Photos waiting or being looked at.", registry=self.registry
         )
+        self._backlog = Gauge(
+            "doggo_bot_backlog", "Updates and replies in hand.", ("what",), registry=self.registry
+        )
         for result in ("ok", "failed"):
             self.swaps.labels(result)  # shown as 0 before the first one
 
     def watch_queue(self, depth: Callable[[], float]) -> None:
         """Read the queue's depth from `depth` whenever the metrics are fetched."""
         self._waiting.set_function(depth)
+
+    def watch_bot(self, backlog: Callable[[], tuple[int, int]]) -> None:
+        """Read updates and replies in hand from `backlog` whenever the metrics are fetched."""
+        for place, what in enumerate(("updates", "replies")):
+            self._backlog.labels(what).set_function(lambda place=place: backlog()[place])
 
     def show_model(self, *, name: str, version: int, sha256: str, runtime: str) -> None:
         """Say which model answers from now on."""

@@ -94,6 +94,7 @@ told_table = Table(
     Column("model_version", Integer, nullable=False),
     Column("verdict", String(20), nullable=False),
     Column("breeds", JSON, nullable=False),
+    Column("album", JSON, nullable=False),
 )
 
 feedback_table = Table(

@@ -47,13 +47,11 @@ class Kept:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counts:
-    """What the bot has done, for its owner."""
+    """What the bot has done, for its owner: today since midnight UTC, a week in 7 days."""
 
     people: int
-    agreed: int
-    blocked: int
-    photos: int
-    photos_7_days: int
+    photos_today: int
+    photos_week: int
     right: int
     wrong: int
     unknown: int
@@ -97,6 +95,7 @@ def remember(connection: Connection, person: str, told: Sequence[Remembered], no
             "model_version": one.model_version,
             "verdict": one.verdict,
             "breeds": list(one.breeds),
+            "album": list(one.album),
         }
         _upsert(connection, told_table, key, values)
 
@@ -113,6 +112,7 @@ def find_told(connection: Connection, prediction_id: str) -> Remembered | None:
         model_version=row.model_version,
         verdict=row.verdict,
         breeds=tuple(row.breeds),
+        album=tuple(row.album),
     )
 
 
@@ -171,10 +171,8 @@ def count_all(connection: Connection, now: float, *, top: int = 5) -> Counts:
     ).all()
     return Counts(
         people=count(people_table),
-        agreed=count(people_table, people_table.c.consent == Consent.YES),
-        blocked=count(people_table, people_table.c.blocked),
-        photos=count(told_table),
-        photos_7_days=count(told_table, told_table.c.told_at > now - 7 * 86_400),
+        photos_today=count(told_table, told_table.c.told_at >= now - now % 86_400),
+        photos_week=count(told_table, told_table.c.told_at > now - 7 * 86_400),
         right=said(breed == first),
         wrong=said(breed != first),
         unknown=said(breed.is_(None)),

@@ -102,9 +102,7 @@ def _insert_new(connection: Connection, values: list[dict[str, Any]]) -> int:
     if not values:
         return 0
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = (
-        dialect.insert(updates_table).on_conflict_do_nothing().returning(_columns.update_id)
-    )
+    statement = dialect.insert(updates_table).on_conflict_do_nothing().returning(_columns.update_id)
     return sum(connection.execute(statement, one).first() is not None for one in values)
 
 

@@ -30,7 +30,8 @@ from doggo.vision.verdict import calibrated
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
 
-SHOWN_BREEDS = 3
+RANKED_BREEDS = 8
+"""Breeds of a prediction: those shown, and those offered when the first is wrong."""
 DIGITS = 6
 """Decimals of what an answer tells: finer than any runtime's rounding is meaningful."""
 
@@ -137,7 +138,7 @@ class Predictor:
             started_at: `time.perf_counter()` when the photo came in, for `latency_ms`.
         """
         # A stable sort: equal probabilities keep the order of the labels.
-        best_first = np.argsort(-probabilities_K, kind="stable")[:SHOWN_BREEDS]
+        best_first = np.argsort(-probabilities_K, kind="stable")[:RANKED_BREEDS]
         best = float(probabilities_K[best_first[0]])
         waited_s = 0.0 if started_at is None else time.perf_counter() - started_at
         return Prediction(

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from doggo import __version__
-from doggo.apps.cli import buckets, data, datasets, imports, models, operate, predict, train
+from doggo.apps.cli import bot, buckets, data, datasets, imports, models, operate, predict, train
 from doggo.apps.cli.output import say
 from doggo.core.errors import DoggoError, GateError, UsageError
 
@@ -67,6 +67,7 @@ for _commands in (data, train, predict, operate):
     _commands.add_to(app)
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="data")
+app.add_typer(bot.app, name="bot")
 app.add_typer(buckets.app, name="buckets")
 app.add_typer(imports.app, name="import")
 

@@ -52,16 +52,33 @@ def serve(
     model: Annotated[
         str | None, typer.Option("--model", help="Start only if production is this model.")
     ] = None,
+    webhook: Annotated[
+        str | None,
+        typer.Option("--webhook", help="Have Telegram bring updates to this https address."),
+    ] = None,
+    ngrok: Annotated[
+        bool, typer.Option("--ngrok", help="--webhook with the address of ngrok, if it runs.")
+    ] = False,
+    no_bot: Annotated[
+        bool, typer.Option("--no-bot", help="Leave Telegram alone even if TELE_API_KEY is set.")
+    ] = False,
 ) -> None:
-    """Serve the page, the API and the metrics."""
+    """Serve the page, the API and the metrics, and the bot if TELE_API_KEY is set."""
     from doggo import wiring
     from doggo.apps.api import serve as run_server
+    from doggo.apps.bot import served_bot
+
+    if no_bot and (webhook or ngrok):
+        raise UsageError("--webhook and --ngrok are for the bot: leave out --no-bot")
 
     if model is not None:
         if bundle is not None:
             raise UsageError("--model asks for production, --bundle for another: give one of them")
         _check_launch(model)
-    run_server(wiring.model_source(bundle), wiring.settings(), host=host, port=port, say=say)
+    bot = None if no_bot else served_bot(wiring.settings(), webhook, ngrok=ngrok, say=say)
+    run_server(
+        wiring.model_source(bundle), wiring.settings(), host=host, port=port, say=say, bot=bot
+    )
 
 
 def _check_launch(model: str) -> None:
@@ -148,6 +165,6 @@ def _words(answer: Prediction) -> str:
     lines = [
         f"  {title(item.breed):<32} {'█' * round(20 * item.probability):<20} "
         f"{item.probability:6.1%}"
-        for item in answer.breeds
+        for item in answer.shown
     ]
     return "\n".join([f"  {verdict}", *lines])

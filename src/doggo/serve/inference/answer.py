@@ -35,9 +35,9 @@ class Output:
 
 
 OUTPUTS: dict[Name, Output] = {
-    "breed": Output(datatype="BYTES", a_breed=True, of=lambda p: [b.breed for b in p.breeds]),
+    "breed": Output(datatype="BYTES", a_breed=True, of=lambda p: [b.breed for b in p.shown]),
     "probability": Output(
-        datatype="FP32", a_breed=True, of=lambda p: [b.probability for b in p.breeds]
+        datatype="FP32", a_breed=True, of=lambda p: [b.probability for b in p.shown]
     ),
     "verdict": Output(datatype="BYTES", a_breed=False, of=lambda p: [p.verdict.value]),
     "dog_mass": Output(datatype="FP32", a_breed=False, of=lambda p: [p.dog_mass]),
@@ -86,7 +86,7 @@ def answer(
 
 def _tensor(name: Name, predictions: Sequence[Prediction]) -> tuple[dict[str, object], Values]:
     output = OUTPUTS[name]
-    shape = [len(predictions), *([len(predictions[0].breeds)] if output.a_breed else [])]
+    shape = [len(predictions), *([len(predictions[0].shown)] if output.a_breed else [])]
     values = [value for prediction in predictions for value in output.of(prediction)]
     return {"name": name, "datatype": output.datatype, "shape": shape}, values
 

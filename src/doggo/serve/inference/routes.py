@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from doggo import __version__
+from doggo.core.records import SHOWN_BREEDS
 from doggo.serve.answering import Answering
 from doggo.serve.describe import replies
 from doggo.serve.inference.answer import OUTPUTS, answer
@@ -32,7 +33,7 @@ from doggo.serve.inference.schemas import (
 from doggo.serve.models import Models
 from doggo.serve.problems import ProblemError
 from doggo.serve.upload import Uploads
-from doggo.vision.predictor import SHOWN_BREEDS, Predictor
+from doggo.vision.predictor import Predictor
 
 ANY_MODEL = "doggo"
 """The name that always means the model in service: promotions change the others."""

@@ -1,0 +1,202 @@
+"""The bot at work: the inbox is answered, the outbox sent, what is old forgotten.
+
+    take ─▶ inbox ─▶ worker ─▶ outbox ─▶ sender ─▶ Telegram
+
+Owns which parts run in which process. Any number of processes may take updates in; the one with
+the claim works through them. Knows nothing of HTTP servers or settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import Connection
+
+from doggo.bot import commands
+from doggo.bot.client import CallError, Client, Trouble
+from doggo.bot.inbox import Inbox
+from doggo.bot.incoming import BotName
+from doggo.bot.limits import Limits
+from doggo.bot.looking import Looking
+from doggo.bot.polling import poll
+from doggo.bot.scene import Knowledge
+from doggo.bot.sender import IN_FLIGHT, Sender
+from doggo.bot.sending import pause_s_after
+from doggo.bot.turns import Turns
+from doggo.bot.worker import Worker
+from doggo.core.errors import UsageError
+from doggo.core.records import Prediction
+from doggo.storage import replies, updates
+from doggo.storage.claim import Claim
+from doggo.storage.journal import Journal
+from doggo.storage.people import Pseudonyms
+
+logger = logging.getLogger(__name__)
+
+_TIDY_S = 10.0
+_CLAIM_S = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a bot is made of.
+
+    Attributes:
+        predict: answers a photo's bytes; raises PhotoError, NoModelError or BusyError.
+        knowledge: what the model in service knows; the bot's own name is filled in here.
+        count: told the kind of each new update.
+    """
+
+    client: Client
+    journal: Journal
+    names: Pseudonyms
+    predict: Callable[[bytes], Awaitable[Prediction]]
+    knowledge: Callable[[], Knowledge]
+    limits: Limits = field(default_factory=Limits)
+    in_flight: int = IN_FLIGHT
+    count: Callable[[str], None] = lambda _: None
+
+
+class Bot:
+    """One bot in one process, on one event loop."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._claim = Claim(parts.journal.engine)
+        self._inbox: Inbox | None = None
+        self._worker: Worker | None = None
+        self._sender: Sender | None = None
+
+    @property
+    def inbox(self) -> Inbox | None:
+        """What takes updates in; None until Telegram has told who we are."""
+        return self._inbox
+
+    @property
+    def backlog(self) -> tuple[int, int]:
+        """Updates and replies in hand."""
+        worker, sender = self._worker, self._sender
+        return (worker.waiting if worker else 0, sender.waiting if sender else 0)
+
+    async def serve(self) -> None:
+        """Take in what a webhook brings and, while no other process does, answer it.
+
+        Until cancelled.
+
+        Raises:
+            UsageError: Telegram refuses the token.
+        """
+        me = await self._introduce()
+        await self._claimed(patient=True)
+        await self._work(me)
+
+    async def poll(self, on_ready: Callable[[BotName], None]) -> None:
+        """Fetch updates and answer them, until cancelled.
+
+        Raises:
+            UsageError: Telegram refuses the token; another process works with this database, or
+                another program polls.
+        """
+        await self._claimed(patient=False)
+        me = await self._introduce()
+        await self._parts.client.drop_webhook()
+        on_ready(me)
+        await self._work(me, polling=True)
+
+    async def _introduce(self) -> BotName:
+        me = await _persistent(self._parts.client.name)
+        self._inbox = Inbox(self._parts.journal, me, on_new=self._notify, count=self._parts.count)
+        return me
+
+    def _notify(self) -> None:
+        if self._worker is not None:
+            self._worker.notify()
+
+    async def _claimed(self, *, patient: bool) -> None:
+        told = False
+        while not await asyncio.to_thread(self._claim.take):
+            if not patient:
+                raise UsageError(
+                    f"{self._claim.holder()} is the bot already, with the same database: stop it, "
+                    "or set another DOGGO_HOME"
+                )
+            if not told:
+                logger.info("bot.standby: another process answers")
+                told = True
+            await asyncio.sleep(_CLAIM_S)
+
+    async def _work(self, me: BotName, *, polling: bool = False) -> None:
+        parts = self._parts
+        turns = Turns(
+            parts.names,
+            lambda: replace(parts.knowledge(), username=me.username, searchable=me.searchable),
+        )
+        sender = Sender(
+            parts.journal,
+            parts.client.call,
+            blocked=turns.blocked,
+            limits=parts.limits,
+            in_flight=parts.in_flight,
+        )
+        looking = Looking(parts.client, parts.predict)
+        worker = Worker(parts.journal, look=looking.look, finish=turns.finish, deliver=sender.add)
+        await sender.load()
+        self._sender, self._worker = sender, worker
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(worker.run())
+                group.create_task(sender.run())
+                group.create_task(_tidy(parts.journal, sender))
+                group.create_task(_show_commands(parts.client))
+                if polling:
+                    assert self._inbox is not None
+                    group.create_task(poll(parts.client, self._inbox))
+        except* UsageError as errors:
+            raise errors.exceptions[0] from errors
+        finally:
+            self._worker = self._sender = None
+            self._claim.release()
+
+
+async def _persistent(ask: Callable[[], Awaitable[BotName]]) -> BotName:
+    """Ask Telegram until it answers."""
+    failures = 0
+    while True:
+        try:
+            return await ask()
+        except CallError as error:
+            if error.trouble is Trouble.TOKEN:
+                raise UsageError(
+                    "Telegram refuses TELE_API_KEY: copy the token again from @BotFather"
+                ) from error
+            logger.warning("bot.cannot_reach_telegram trouble=%s", error.trouble)
+            await asyncio.sleep(max(pause_s_after(failures), error.retry_after_s))
+            failures += 1
+
+
+async def _show_commands(client: Client) -> None:
+    """Fill the menu of commands in every language; without it the bot works as well."""
+    with contextlib.suppress(CallError):
+        for menu in commands.menus():
+            await client.set_commands(menu)
+
+
+async def _tidy(journal: Journal, sender: Sender) -> None:
+    """Forget what is old, and let no deleted byte stay in the files."""
+    while True:
+        with contextlib.suppress(Exception):
+            await journal.write(_forget_old)
+            await asyncio.wrap_future(journal.tidy())
+        sender.tidy()
+        await asyncio.sleep(_TIDY_S)
+
+
+def _forget_old(connection: Connection) -> None:
+    now = time.time()
+    replies.forget_old(connection, now)
+    updates.forget_old(connection, now)
