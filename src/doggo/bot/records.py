@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from doggo.core.records import Prediction
 
-JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 
 
 class ChatKind(StrEnum):
@@ -181,12 +181,16 @@ class Remembered:
 
     Attributes:
         breeds: keys, best first, more than were shown.
+        album: ids of the predictions of all photos that were answered together, in their order,
+            empty where a photo had none; () for a photo of its own. The numbers under an album's
+            answer are built from it.
     """
 
     prediction_id: str
     model_version: int
     verdict: str
     breeds: tuple[str, ...]
+    album: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
