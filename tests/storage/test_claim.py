@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 from doggo.storage.claim import Claim
 from doggo.storage.engine import open_chat_database
@@ -18,5 +19,17 @@ def test_only_one_has_it_until_it_gives_it_back(chat_database: str) -> None:
     first.release()
     assert second.take()
     second.release()
+    for engine in engines:
+        engine.dispose()
+
+
+def test_what_one_thread_took_another_may_give_back(chat_database: str) -> None:
+    engines = [open_chat_database(chat_database) for _ in range(2)]
+    first, second = (Claim(engine) for engine in engines)
+    with ThreadPoolExecutor(1) as elsewhere:
+        assert elsewhere.submit(first.take).result(10)
+        first.release()
+        assert elsewhere.submit(second.take).result(10)
+        second.release()
     for engine in engines:
         engine.dispose()
