@@ -7,12 +7,14 @@ of every address, so nothing of an address is ever put into an error or a log.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import telegram
 from telegram.error import (
@@ -33,12 +35,13 @@ TELEGRAM_URL = "https://api.telegram.org"
 MAX_DOWNLOAD_BYTES = 20 * 2**20  # getFile refuses more (tdlib/telegram-bot-api, Client.cpp)
 WEBHOOK_CONNECTIONS = 40
 
-_CONNECT_S, _READ_S = 10.0, 20.0
+PATIENCE_S = 20.0
+
+_CONNECT_S = 10.0
 _POOL = 32
 
-# Their messages name addresses, and the token is part of each.
-for _name in ("httpx", "httpcore", "telegram"):
-    logging.getLogger(_name).addFilter(lambda record: record.levelno >= logging.ERROR)
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_LIBRARIES = ("httpx", "httpcore", "telegram")
 
 
 class Trouble(StrEnum):
@@ -99,11 +102,22 @@ class Client:
     Args:
         url: of the Bot API server; another one than Telegram's for rehearsals and for those who
             run their own.
+        patience_s: how long Telegram may be silent within a call.
+
+    The log records of the libraries below are turned off: they name the token and what is said.
     """
 
-    def __init__(self, token: str, url: str = TELEGRAM_URL) -> None:
+    def __init__(
+        self, token: str, url: str = TELEGRAM_URL, *, patience_s: float = PATIENCE_S
+    ) -> None:
+        for name in _LIBRARIES:
+            # A level holds for the loggers below too, as `telegram.Bot`; a filter does not.
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        # The library's own word for "durations as timedelta"; without it each 429 is a warning.
+        os.environ.setdefault("PTB_TIMEDELTA", "1")
         base = url.rstrip("/")
-        self._requests = (_request(_POOL), _request(1))
+        self._patience_s = patience_s
+        self._requests = tuple(_request(base, size, patience_s) for size in (_POOL, 1))
         try:
             self._bot = telegram.Bot(
                 token,
@@ -148,7 +162,9 @@ class Client:
         Raises:
             CallError: it failed; the error says what that means.
         """
-        await _told(_CALLS[method](self._bot, dict(arguments)))
+        # Not its own methods: a result that its types cannot read was sent all the same, and
+        # would be sent again.
+        await _told(self._bot._post(method.value, dict(arguments)))
 
     async def typing(self, chat_id: int, thread_id: int | None) -> None:
         """Show that an answer is on its way; for five seconds or until it comes."""
@@ -169,15 +185,23 @@ class Client:
             raise FileTooBigError
         try:
             found = await _told(self._bot.get_file(file.file_id))
-            if (found.file_size or 0) > MAX_DOWNLOAD_BYTES:
-                raise FileTooBigError
-            data = await _told(found.download_as_bytearray())
         except CallError as error:
             if error.trouble is not Trouble.REFUSED:
                 raise
             if "too big" in error.words.lower():
                 raise FileTooBigError from error
             raise FileGoneError from error
+        if (found.file_size or 0) > MAX_DOWNLOAD_BYTES:
+            raise FileTooBigError
+        if not found.file_path:
+            raise FileGoneError
+        try:
+            data = await _told(found.download_as_bytearray())
+        except CallError as error:
+            # The token was good a moment ago: a 404 means the file here.
+            if error.trouble in (Trouble.REFUSED, Trouble.TOKEN):
+                raise FileGoneError from error
+            raise
         if found.file_size is not None and len(data) < found.file_size:
             raise CallError(Trouble.AWAY, "the file came cut off")
         return bytes(data)
@@ -196,7 +220,8 @@ class Client:
         if offset is not None:
             asked["offset"] = offset
         # Not `get_updates`: an update that its types cannot read would stop the bot for ever.
-        found = await _told(self._bot._post("getUpdates", asked, read_timeout=wait_s + _READ_S))
+        patience_s = wait_s + self._patience_s
+        found = await _told(self._bot._post("getUpdates", asked, read_timeout=patience_s))
         return list(found) if isinstance(found, list) else []
 
     async def set_webhook(self, url: str, secret: str) -> None:
@@ -232,45 +257,17 @@ class Client:
         await _told(self._bot._post("setMyCommands", dict(menu)))
 
 
-def _request(connections: int) -> HTTPXRequest:
+def _request(base: str, connections: int, patience_s: float) -> HTTPXRequest:
     return HTTPXRequest(
         connection_pool_size=connections,
-        connect_timeout=_CONNECT_S,
-        read_timeout=_READ_S,
-        write_timeout=_READ_S,
-        pool_timeout=_READ_S,
-        media_write_timeout=_READ_S,
+        connect_timeout=min(_CONNECT_S, patience_s),
+        read_timeout=patience_s,
+        write_timeout=patience_s,
+        pool_timeout=patience_s,
+        media_write_timeout=patience_s,
+        # A proxy leads out of this machine: it is no way to one's own loopback.
+        httpx_kwargs={"trust_env": urlsplit(base).hostname not in _LOOPBACK},
     )
-
-
-def _send_message(bot: telegram.Bot, given: dict[str, Any]) -> Any:
-    return bot.send_message(given.pop("chat_id"), given.pop("text"), api_kwargs=given)
-
-
-def _edit_text(bot: telegram.Bot, given: dict[str, Any]) -> Any:
-    return bot.edit_message_text(given.pop("text"), api_kwargs=given)
-
-
-def _edit_buttons(bot: telegram.Bot, given: dict[str, Any]) -> Any:
-    return bot.edit_message_reply_markup(api_kwargs=given)
-
-
-def _answer_tap(bot: telegram.Bot, given: dict[str, Any]) -> Any:
-    return bot.answer_callback_query(given.pop("callback_query_id"), api_kwargs=given)
-
-
-def _answer_search(bot: telegram.Bot, given: dict[str, Any]) -> Any:
-    # Its own method pages through results and wants them as its types.
-    return bot._post("answerInlineQuery", given)
-
-
-_CALLS = {
-    Method.SEND_MESSAGE: _send_message,
-    Method.EDIT_TEXT: _edit_text,
-    Method.EDIT_BUTTONS: _edit_buttons,
-    Method.ANSWER_TAP: _answer_tap,
-    Method.ANSWER_SEARCH: _answer_search,
-}
 
 
 async def _told(call: Any) -> Any:
@@ -278,6 +275,9 @@ async def _told(call: Any) -> Any:
         return await call
     except TelegramError as error:
         raise _meaning(error) from None  # the cause names the address
+    except (KeyError, TypeError, AttributeError):
+        # 200, and not what Telegram says: a proxy, a captive portal.
+        raise CallError(Trouble.AWAY, "an answer that is not Telegram's") from None
 
 
 def _meaning(error: TelegramError) -> CallError:
