@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -29,7 +30,7 @@ from doggo.bot.sender import IN_FLIGHT, Sender
 from doggo.bot.sending import pause_s_after
 from doggo.bot.turns import Turns
 from doggo.bot.worker import Worker
-from doggo.core.errors import UsageError
+from doggo.core.errors import StorageError, UsageError
 from doggo.core.records import Prediction
 from doggo.storage import replies, updates
 from doggo.storage.claim import Claim
@@ -38,8 +39,11 @@ from doggo.storage.people import Pseudonyms
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _TIDY_S = 10.0
 _CLAIM_S = 2.0
+_REWRITING_SHARE = 0.001  # of the time that the database may be busy with its own file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,7 @@ class Parts:
         predict: answers a photo's bytes; raises PhotoError, NoModelError or BusyError.
         knowledge: what the model in service knows; the bot's own name is filled in here.
         count: told the kind of each new update.
+        tidy_s: between two times that what is old is forgotten.
     """
 
     client: Client
@@ -60,6 +65,7 @@ class Parts:
     limits: Limits = field(default_factory=Limits)
     in_flight: int = IN_FLIGHT
     count: Callable[[str], None] = lambda _: None
+    tidy_s: float = _TIDY_S
 
 
 class Bot:
@@ -86,14 +92,21 @@ class Bot:
     async def serve(self) -> None:
         """Take in what a webhook brings and, while no other process does, answer it.
 
-        Until cancelled.
+        Until cancelled. What the database refuses is tried again: updates go on coming in.
 
         Raises:
             UsageError: Telegram refuses the token.
         """
         me = await self._introduce()
-        await self._claimed(patient=True)
-        await self._work(me)
+        while True:
+            try:
+                await self._claimed(patient=True)
+                await self._work(me)
+            except StorageError as error:
+                logger.error("bot.cannot_work %s", error)
+                await asyncio.sleep(_CLAIM_S)
+            finally:
+                self._claim.release()
 
     async def poll(self, on_ready: Callable[[BotName], None]) -> None:
         """Fetch updates and answer them, until cancelled.
@@ -103,10 +116,13 @@ class Bot:
                 another program polls.
         """
         await self._claimed(patient=False)
-        me = await self._introduce()
-        await self._parts.client.drop_webhook()
-        on_ready(me)
-        await self._work(me, polling=True)
+        try:
+            me = await self._introduce()
+            await _persistent(self._parts.client.drop_webhook)
+            on_ready(me)
+            await self._work(me, polling=True)
+        finally:
+            self._claim.release()
 
     async def _introduce(self) -> BotName:
         me = await _persistent(self._parts.client.name)
@@ -151,7 +167,7 @@ class Bot:
             async with asyncio.TaskGroup() as group:
                 group.create_task(worker.run())
                 group.create_task(sender.run())
-                group.create_task(_tidy(parts.journal, sender))
+                group.create_task(_tidy(parts.journal, sender, parts.tidy_s))
                 group.create_task(_show_commands(parts.client))
                 if polling:
                     assert self._inbox is not None
@@ -160,10 +176,9 @@ class Bot:
             raise errors.exceptions[0] from errors
         finally:
             self._worker = self._sender = None
-            self._claim.release()
 
 
-async def _persistent(ask: Callable[[], Awaitable[BotName]]) -> BotName:
+async def _persistent(ask: Callable[[], Awaitable[T]]) -> T:
     """Ask Telegram until it answers."""
     failures = 0
     while True:
@@ -186,14 +201,21 @@ async def _show_commands(client: Client) -> None:
             await client.set_commands(menu)
 
 
-async def _tidy(journal: Journal, sender: Sender) -> None:
+async def _tidy(journal: Journal, sender: Sender, every_s: float) -> None:
     """Forget what is old, and let no deleted byte stay in the files."""
+    rewrite_at = 0.0
     while True:
         with contextlib.suppress(Exception):
             await journal.write(_forget_old)
-            await asyncio.wrap_future(journal.tidy())
+            began = time.monotonic()
+            if began < rewrite_at:
+                await asyncio.wrap_future(journal.tidy())
+            else:
+                await asyncio.wrap_future(journal.rewrite())
+                took_s = time.monotonic() - began
+                rewrite_at = began + took_s / _REWRITING_SHARE
         sender.tidy()
-        await asyncio.sleep(_TIDY_S)
+        await asyncio.sleep(every_s)
 
 
 def _forget_old(connection: Connection) -> None:
