@@ -192,3 +192,21 @@ def test_a_file_that_did_not_change_is_not_written_anew(tmp_path: Path) -> None:
     assert (tmp_path / "bot.db").stat().st_mtime_ns == before
     assert journal.submit(count).result(10) == 1
     journal.close()
+
+
+def test_a_commit_that_fails_in_an_unforeseen_way_is_told_and_the_next_one_works(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(open_chat_database(f"sqlite:///{tmp_path / 'bot.db'}"))
+    troubles = [RuntimeError("unforeseen")]
+
+    def fail(_: object) -> None:
+        if troubles:
+            raise troubles.pop()
+
+    event.listen(journal.engine, "commit", fail)
+    with pytest.raises(StorageError, match="unforeseen"):
+        journal.submit(a_person("lost")).result(10)
+    journal.submit(a_person("kept")).result(10)
+    assert journal.submit(count).result(10) == 1
+    journal.close()

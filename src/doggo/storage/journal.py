@@ -136,8 +136,8 @@ class Journal:
             with self.engine.begin() as connection:
                 for work in batch:
                     _do(work, connection)
-        except DBAPIError as error:
-            self._refused(batch, error)
+        except Exception as error:  # noqa: BLE001 - the thread lives on, whatever it is
+            _refused(batch, error)
 
     def _run_alone(self, statements: Sequence[str]) -> None:
         """Run what SQLite does outside of transactions."""
@@ -157,13 +157,15 @@ class Journal:
             finally:
                 raw.close()
 
-    def _refused(self, batch: list[_Work[Any]], error: DBAPIError) -> None:
-        said = str(error.orig).strip().splitlines()[0]
-        logger.error("journal.refused work=%d error=%s", len(batch), type(error.orig).__name__)
-        advice = "the disk is full: free some space" if "full" in said else said
-        for work in batch:
-            work.error = StorageError(f"the bot's database refused: {advice}")
-            work.error.__cause__ = error
+
+def _refused(batch: list[_Work[Any]], error: Exception) -> None:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    said = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+    logger.error("journal.refused work=%d error=%s", len(batch), type(cause).__name__)
+    advice = "the disk is full: free some space" if "full" in said else said
+    for work in batch:
+        work.error = StorageError(f"the bot's database refused: {advice}")
+        work.error.__cause__ = error
 
 
 def _do(work: _Work[Any], connection: Connection) -> None:
