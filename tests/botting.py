@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,7 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import httpx
 from sqlalchemy import select
+from tests.serving import Serving
 from tests.simulating import TOKEN, Simulating, wait_for
 
 from doggo import wiring
@@ -48,6 +51,30 @@ def served_by(settings: Settings, journal: Journal | None = None) -> ServedBot:
         webhook_url="",
         say=lambda _: None,
     )
+
+
+class Served:
+    """A server with a bot, the simulator that it calls, and its database.
+
+    `with served.serving:` runs it.
+    """
+
+    def __init__(self, sim: Simulating, home: Path, bundle: Path) -> None:
+        settings = bot_settings(home, sim.url)
+        self.sim, self.database = sim, home / "bot.db"
+        self.journal: Journal = wiring.open_journal(settings)
+        self.serving = Serving(FixedBundle(bundle), served_by(settings, self.journal))
+
+    def post(self, body: object, secret: str | None = SECRET, **headers: str) -> httpx.Response:
+        given = {HEADER: secret} if secret is not None else {}
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.serving.client.post(WEBHOOK, content=content, headers={**given, **headers})
+
+    def ids(self) -> set[int]:
+        return {row.update_id for row in stored(self.database)}
+
+    def is_ready(self) -> bool:
+        return self.post({}).status_code == 200
 
 
 class Botting:

@@ -10,42 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from sqlalchemy import event
-from tests.botting import HEADER, SECRET, WEBHOOK, answers, bot_settings, served_by, stored
+from tests.botting import HEADER, SECRET, WEBHOOK, Served, answers, stored
 from tests.serving import Serving
 from tests.simulating import Simulating, wait_for
 from tests.tiny_bundle import make_bundle, picture
 
-from doggo import wiring
 from doggo.bot.webhook import MAX_UPDATE_BYTES
 from doggo.serve.models import FixedBundle
-from doggo.storage.journal import Journal
 from doggo.telegram_sim.faults import Fault, Trouble
 
 numbers = itertools.count(500_000_000)
-
-
-class Served:
-    """A server with a bot, the simulator that it calls, and its database."""
-
-    def __init__(self, sim: Simulating, home: Path, bundle: Path) -> None:
-        settings = bot_settings(home, sim.url)
-        self.sim, self.database = sim, home / "bot.db"
-        self.journal: Journal = wiring.open_journal(settings)
-        self.serving = Serving(FixedBundle(bundle), served_by(settings, self.journal))
-
-    def post(self, body: object, secret: str | None = SECRET, **headers: str) -> httpx.Response:
-        given = {HEADER: secret} if secret is not None else {}
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.serving.client.post(WEBHOOK, content=content, headers={**given, **headers})
-
-    def ids(self) -> set[int]:
-        return {row.update_id for row in stored(self.database)}
-
-    def is_ready(self) -> bool:
-        return self.post({}).status_code == 200
 
 
 @pytest.fixture(scope="module")
