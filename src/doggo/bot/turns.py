@@ -86,7 +86,9 @@ class Turns:
         rows = replies.add(connection, new, now)
         updates.answered(connection, [first, *others], now)
         # The replies hang on the first; of those without any only the number is left at once.
-        updates.delivered(connection, others if rows else [first, *others], now)
+        done = others if rows else [first, *others]
+        if done:
+            updates.delivered(connection, done, now)
         return rows
 
     def blocked(self, connection: Connection, chat_id: int) -> None:
