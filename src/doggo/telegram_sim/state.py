@@ -35,6 +35,7 @@ class State:
     Attributes:
         bot: the one bot that is served.
         privacy_mode: the bot hears in groups only what is meant for it.
+        photos: all sizes of a photo, by the file of any.
         inline_messages: chat and message by inline_message_id.
     """
 
@@ -45,6 +46,7 @@ class State:
         self.rooms: dict[int, Room] = {}
         self.files: dict[str, StoredFile] = {}
         self.paths: dict[str, StoredFile] = {}
+        self.photos: dict[str, Prepared] = {}
         self.taps: dict[str, Tap] = {}
         self.questions: dict[str, Question] = {}
         self.inline_messages: dict[str, tuple[int, int]] = {}
@@ -123,6 +125,7 @@ class State:
         message["photo"] = []
         for size in photo.sizes:
             stored = self.store(size.jpeg, "image/jpeg", unique=size.unique_id)
+            self.photos[stored.file_id] = photo
             message["photo"].append(
                 {
                     "file_id": stored.file_id,
