@@ -22,6 +22,13 @@ def sim() -> Iterator[Simulating]:
         yield simulating
 
 
+@pytest.fixture(scope="module")
+def lasting_sim() -> Iterator[Simulating]:
+    """A simulator for tests that leave nothing behind which another would mind."""
+    with Simulating(enforce_limits=False) as simulating:
+        yield simulating
+
+
 @pytest.fixture(scope="session")
 def api() -> dict[str, Any]:
     """The machine-readable Bot API."""

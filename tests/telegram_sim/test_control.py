@@ -92,17 +92,19 @@ def test_faults_and_repeats_over_http(sim: Simulating) -> None:
         (b'{"do": "raw", "base64": "?"}', 400),
     ],
 )
-def test_what_cannot_be_done_is_told(sim: Simulating, body: bytes, status: int) -> None:
-    answer = sim.client.post("/sim/do", content=body)
+def test_what_cannot_be_done_is_told(lasting_sim: Simulating, body: bytes, status: int) -> None:
+    answer = lasting_sim.client.post("/sim/do", content=body)
     assert answer.status_code == status
     assert status == 200 or answer.json()["error"]
 
 
-def test_files_that_are_no_pictures_are_only_saved(sim: Simulating) -> None:
-    chat = sim.start_user()
+def test_files_that_are_no_pictures_are_only_saved(lasting_sim: Simulating) -> None:
+    chat = lasting_sim.start_user()
     page = b"<script>alert(1)</script>"
-    sent = sim.telegram.people.send_file(chat, chat, page, mime_type="text/html", name="a.html")
-    answer = sim.client.get(f"/sim/files/{sent['document']['file_id']}")
+    sent = lasting_sim.telegram.people.send_file(
+        chat, chat, page, mime_type="text/html", name="a.html"
+    )
+    answer = lasting_sim.client.get(f"/sim/files/{sent['document']['file_id']}")
     assert answer.headers["content-type"] == "application/octet-stream"
     assert answer.headers["content-disposition"] == "attachment"
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -118,8 +120,10 @@ def test_files_that_are_no_pictures_are_only_saved(sim: Simulating) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/", "/sim/state", "/sim/events", "/static/simulate.js"])
-def test_other_sites_reach_nothing(sim: Simulating, path: str, headers: dict[str, str]) -> None:
-    assert sim.client.get(path, headers=headers).status_code == 403
+def test_other_sites_reach_nothing(
+    lasting_sim: Simulating, path: str, headers: dict[str, str]
+) -> None:
+    assert lasting_sim.client.get(path, headers=headers).status_code == 403
 
 
 def test_events_begin_with_all_there_is(sim: Simulating) -> None:

@@ -66,27 +66,29 @@ def keyboard(*buttons: object) -> dict[str, object]:
     ],
 )
 def test_a_message_that_will_not_do(
-    sim: Simulating, arguments: dict[str, object], words: str
+    lasting_sim: Simulating, arguments: dict[str, object], words: str
 ) -> None:
-    chat = sim.start_user()
-    answer = sim.call("sendMessage", chat_id=chat, **arguments)
+    chat = lasting_sim.start_user()
+    answer = lasting_sim.call("sendMessage", chat_id=chat, **arguments)
     assert answer.status_code == 400
     said = answer.json()
     assert said["ok"] is False
     assert said["error_code"] == 400
     assert said["description"].startswith(f"Bad Request: {words}")
-    assert len(sim.telegram.state.rooms[chat].messages) == 1  # only /start
+    assert len(lasting_sim.telegram.state.rooms[chat].messages) == 1  # only /start
 
 
-def test_what_is_just_short_enough_is_taken(sim: Simulating) -> None:
-    chat = sim.start_user()
-    assert sim.call("sendMessage", chat_id=chat, text="x" * 4096).json()["ok"]
+def test_what_is_just_short_enough_is_taken(lasting_sim: Simulating) -> None:
+    chat = lasting_sim.start_user()
+    assert lasting_sim.call("sendMessage", chat_id=chat, text="x" * 4096).json()["ok"]
     full = "<b>" + "&lt;" * 4096 + "</b>"  # counted after the tags are read
-    assert sim.call("sendMessage", chat_id=chat, text=full, parse_mode="html").json()["ok"]
+    assert lasting_sim.call("sendMessage", chat_id=chat, text=full, parse_mode="html").json()["ok"]
     markup = keyboard({"text": "x", "callback_data": "é" * 32}, *[TAP] * 99)
-    assert sim.call("sendMessage", chat_id=chat, text="x", reply_markup=markup).json()["ok"]
+    assert lasting_sim.call("sendMessage", chat_id=chat, text="x", reply_markup=markup).json()["ok"]
     reply = {"message_id": 999, "allow_sending_without_reply": True}
-    sent = sim.call("sendMessage", chat_id=chat, text="x", reply_parameters=reply).json()["result"]
+    sent = lasting_sim.call("sendMessage", chat_id=chat, text="x", reply_parameters=reply).json()[
+        "result"
+    ]
     assert "reply_to_message" not in sent
 
 
@@ -136,15 +138,15 @@ def test_edits(sim: Simulating) -> None:
     assert no_message["description"] == "Bad Request: message identifier is not specified"
 
 
-def test_deleting(sim: Simulating) -> None:
-    people = sim.telegram.people
-    ada = sim.start_user()
+def test_deleting(lasting_sim: Simulating) -> None:
+    people = lasting_sim.telegram.people
+    ada = lasting_sim.start_user()
     group = people.add_group("Pack", [ada])
     theirs = people.send_text(group, ada, "mine")["message_id"]
-    own = sim.call("sendMessage", chat_id=group, text="so").json()["result"]["message_id"]
+    own = lasting_sim.call("sendMessage", chat_id=group, text="so").json()["result"]["message_id"]
 
     def delete(message_id: int) -> Any:
-        return sim.call("deleteMessage", chat_id=group, message_id=message_id).json()
+        return lasting_sim.call("deleteMessage", chat_id=group, message_id=message_id).json()
 
     assert delete(theirs)["description"] == "Bad Request: message can't be deleted"
     assert delete(own)["ok"]
@@ -183,16 +185,16 @@ def test_a_tap_is_answered_once_and_in_time() -> None:
         ("nonsense", "can't parse JSON encoded inline query results"),
     ],
 )
-def test_results_that_will_not_do(sim: Simulating, results: object, words: str) -> None:
-    chat = sim.start_user()
-    query = sim.telegram.inline.ask(chat, chat, "b")
-    said = sim.call("answerInlineQuery", inline_query_id=query, results=results).json()
+def test_results_that_will_not_do(lasting_sim: Simulating, results: object, words: str) -> None:
+    chat = lasting_sim.start_user()
+    query = lasting_sim.telegram.inline.ask(chat, chat, "b")
+    said = lasting_sim.call("answerInlineQuery", inline_query_id=query, results=results).json()
     assert said["description"].lower().startswith(f"bad request: {words}".lower())
 
 
-def test_results_have_ids_of_their_own_and_are_not_too_many(sim: Simulating) -> None:
-    chat = sim.start_user()
-    query = sim.telegram.inline.ask(chat, chat, "b")
+def test_results_have_ids_of_their_own_and_are_not_too_many(lasting_sim: Simulating) -> None:
+    chat = lasting_sim.start_user()
+    query = lasting_sim.telegram.inline.ask(chat, chat, "b")
 
     def offer(ids: list[str], title: str = "t", text: str = "x") -> str:
         content = {"message_text": text}
@@ -200,7 +202,7 @@ def test_results_have_ids_of_their_own_and_are_not_too_many(sim: Simulating) -> 
             {"type": "article", "id": one, "title": title, "input_message_content": content}
             for one in ids
         ]
-        said = sim.call("answerInlineQuery", inline_query_id=query, results=results).json()
+        said = lasting_sim.call("answerInlineQuery", inline_query_id=query, results=results).json()
         return str(said.get("description", "done"))
 
     assert offer(["1", "1"]) == "Bad Request: RESULT_ID_DUPLICATE"
@@ -211,37 +213,37 @@ def test_results_have_ids_of_their_own_and_are_not_too_many(sim: Simulating) -> 
     assert offer(["1", "2"]) == "done"
 
 
-def test_the_token_and_the_method_must_be_right(sim: Simulating) -> None:
-    wrong = sim.client.get("/bot1:wrong/getMe")
+def test_the_token_and_the_method_must_be_right(lasting_sim: Simulating) -> None:
+    wrong = lasting_sim.client.get("/bot1:wrong/getMe")
     assert wrong.status_code == 401
     assert wrong.json() == {"ok": False, "error_code": 401, "description": "Unauthorized"}
-    unknown = sim.call("sendTelepathy")
+    unknown = lasting_sim.call("sendTelepathy")
     assert unknown.status_code == 404
     assert unknown.json()["description"] == "Not Found: method not found"
-    assert sim.client.get("/file/bot1:wrong/photos/a.jpg").status_code == 401
-    assert sim.client.get(f"/file/bot{TOKEN}/photos/a.jpg").status_code == 404
+    assert lasting_sim.client.get("/file/bot1:wrong/photos/a.jpg").status_code == 401
+    assert lasting_sim.client.get(f"/file/bot{TOKEN}/photos/a.jpg").status_code == 404
 
 
-def test_arguments_come_in_every_way_that_the_api_allows(sim: Simulating) -> None:
-    chat = sim.start_user()
+def test_arguments_come_in_every_way_that_the_api_allows(lasting_sim: Simulating) -> None:
+    chat = lasting_sim.start_user()
     path = f"/bot{TOKEN}/SENDmessage"  # case does not matter
     given = {"chat_id": str(chat), "text": "hi", "disable_notification": "true"}
-    assert sim.client.get(path, params=given).json()["ok"]
-    assert sim.client.post(path, data=given).json()["ok"]
+    assert lasting_sim.client.get(path, params=given).json()["ok"]
+    assert lasting_sim.client.post(path, data=given).json()["ok"]
     parts = {"text": (None, "hi")}
-    assert sim.client.post(path, files=parts, params={"chat_id": chat}).json()["ok"]
-    assert sim.client.post(path, json={**given, "caption": None}).json()["ok"]
+    assert lasting_sim.client.post(path, files=parts, params={"chat_id": chat}).json()["ok"]
+    assert lasting_sim.client.post(path, json={**given, "caption": None}).json()["ok"]
     for body in (b"[1]", b"{", b"\xff"):
         headers = {"Content-Type": "application/json"}
-        broken = sim.client.post(path, content=body, headers=headers)
+        broken = lasting_sim.client.post(path, content=body, headers=headers)
         assert broken.json()["description"].startswith("Bad Request: can't parse request")
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    broken = sim.client.post(path, content=b"--y\r\nnonsense", headers=headers)
+    broken = lasting_sim.client.post(path, content=b"--y\r\nnonsense", headers=headers)
     assert broken.status_code == 400
 
 
-def test_a_huge_request_is_refused_before_it_is_read(sim: Simulating) -> None:
-    address = sim.url.removeprefix("http://")
+def test_a_huge_request_is_refused_before_it_is_read(lasting_sim: Simulating) -> None:
+    address = lasting_sim.url.removeprefix("http://")
     connection = http.client.HTTPConnection(address, timeout=20)
     connection.putrequest("POST", f"/bot{TOKEN}/sendMessage")
     connection.putheader("Content-Length", str(51 << 20))
@@ -250,9 +252,9 @@ def test_a_huge_request_is_refused_before_it_is_read(sim: Simulating) -> None:
     connection.close()
 
 
-def test_commands_and_descriptions_have_rules(sim: Simulating) -> None:
+def test_commands_and_descriptions_have_rules(lasting_sim: Simulating) -> None:
     def said(method: str, **arguments: object) -> str:
-        return str(sim.call(method, **arguments).json().get("description", "done"))
+        return str(lasting_sim.call(method, **arguments).json().get("description", "done"))
 
     one = {"command": "start", "description": "d"}
     assert said("setMyCommands", commands=[{**one, "command": "Start"}]).endswith("COMMAND_INVALID")
@@ -276,10 +278,12 @@ def test_commands_and_descriptions_have_rules(sim: Simulating) -> None:
         ("http://127.0.0.1/", "naïve", "secret token contains unallowed characters"),
     ],
 )
-def test_webhooks_that_will_not_do(sim: Simulating, url: str, secret: str, words: str) -> None:
-    answer = sim.call("setWebhook", url=url, secret_token=secret).json()
+def test_webhooks_that_will_not_do(
+    lasting_sim: Simulating, url: str, secret: str, words: str
+) -> None:
+    answer = lasting_sim.call("setWebhook", url=url, secret_token=secret).json()
     assert answer["description"] == f"Bad Request: {words}"
-    assert sim.call("getWebhookInfo").json()["result"]["url"] == ""
+    assert lasting_sim.call("getWebhookInfo").json()["result"]["url"] == ""
 
 
 def test_close_is_refused_in_the_first_ten_minutes() -> None:
