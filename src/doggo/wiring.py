@@ -172,15 +172,10 @@ def _forced_pair() -> Pair | None:
     return Pair.parse(settings().runtime) if settings().runtime else None
 
 
-def bot_token() -> str:
-    """Return the bot's token.
-
-    Raises:
-        UsageError: there is none.
-    """
+def _bot_token(chosen: Settings) -> str:
     from doggo.core.errors import UsageError
 
-    key = settings().tele_api_key
+    key = chosen.tele_api_key
     if key is None or not key.get_secret_value().strip():
         raise UsageError(
             "TELE_API_KEY is not set: make a bot with @BotFather in Telegram and put its token "
@@ -189,7 +184,7 @@ def bot_token() -> str:
     return key.get_secret_value().strip()
 
 
-def telegram_client() -> Client:
+def telegram_client(chosen: Settings) -> Client:
     """Return the connection to Telegram.
 
     Raises:
@@ -199,14 +194,14 @@ def telegram_client() -> Client:
     from doggo.core.errors import UsageError
 
     try:
-        return Client(bot_token(), settings().telegram_url)
+        return Client(_bot_token(chosen), chosen.telegram_url)
     except CallError as error:
         raise UsageError(
             "TELE_API_KEY is no bot token: copy it whole from @BotFather, like 123456:ABC-DEF"
         ) from error
 
 
-def open_journal() -> Journal:
+def open_journal(chosen: Settings) -> Journal:
     """Open the bot's database.
 
     Raises:
@@ -215,25 +210,21 @@ def open_journal() -> Journal:
     from doggo.storage.engine import open_chat_database
     from doggo.storage.journal import Journal
 
-    return Journal(open_chat_database(settings().bot_database_url))
+    return Journal(open_chat_database(chosen.bot_database_url))
 
 
-def pseudonyms() -> Pseudonyms:
+def pseudonyms(chosen: Settings) -> Pseudonyms:
     """Return what hides people in the database; its key lies outside of it."""
     from doggo.storage.people import Pseudonyms
     from doggo.storage.secret_files import secret_at
 
-    given = settings().person_key
-    return Pseudonyms((given and given.get_secret_value()) or secret_at(_secrets() / "people.key"))
+    given = chosen.person_key.get_secret_value() if chosen.person_key else ""
+    return Pseudonyms(given or secret_at(chosen.home / "secrets" / "people.key"))
 
 
-def webhook_secret() -> str:
+def webhook_secret(chosen: Settings) -> str:
     """Return what Telegram sends along to our webhook, to be told from strangers."""
     from doggo.storage.secret_files import secret_at
 
-    given = settings().webhook_secret
-    return (given and given.get_secret_value()) or secret_at(_secrets() / "webhook.secret")
-
-
-def _secrets() -> Path:
-    return settings().home / "secrets"
+    given = chosen.webhook_secret.get_secret_value() if chosen.webhook_secret else ""
+    return given or secret_at(chosen.home / "secrets" / "webhook.secret")

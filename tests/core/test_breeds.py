@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from doggo.core.breeds import BREEDS, MAX_KEY_LENGTH, nearest, normalise, title
+from doggo.core.breeds import BREEDS, MAX_KEY_LENGTH, nearest, normalise, other_names, title
 from doggo.core.errors import InputError
 
 
@@ -189,6 +189,15 @@ def test_nearest_of_a_known_key_is_itself(key: str) -> None:
 @given(st.text(max_size=60))
 def test_nearest_takes_any_key(name: str) -> None:
     assert nearest(name) is None or nearest(name) in BREEDS
+
+
+def test_other_names_are_for_people_and_lead_back() -> None:
+    assert "alsatian" in other_names("german_shepherd")
+    assert other_names("my_own_breed") == ()
+    for key in BREEDS:
+        for name in other_names(key):
+            assert not re.fullmatch(r"n[0-9]+", name), "ImageNet's ids are not for people"
+            assert normalise(name) == key
 
 
 def test_the_documented_spellings_lead_to_the_documented_keys() -> None:

@@ -75,12 +75,9 @@ def test_the_owner_sees_counts(connection: Connection) -> None:
     people.keep_person(connection, "a", Person(consent=Consent.YES))
     people.keep_person(connection, "b", Person(blocked=True))
     people.remember(connection, "a", [told("p1", "pug"), told("p2", "boxer", "pug")], NOW)
-    people.remember(
-        connection,
-        "b",
-        [told("p3", "pug"), told("p4", "cat", verdict="not_a_dog")],
-        NOW - 8 * 86_400,
-    )
+    people.remember(connection, "b", [told("p3", "pug")], NOW - 86_400)
+    cat = told("p4", "cat", verdict="not_a_dog")
+    people.remember(connection, "b", [cat], NOW - 8 * 86_400)
     people.add_feedback(connection, "a", [said("p1", "pug"), said("p2", "pug")], NOW)
     people.add_feedback(connection, "b", [said("p3", None)], NOW)
     counts = people.count_all(connection, NOW)

@@ -147,15 +147,15 @@ def served_bot(
         if ngrok:
             say("doggo: TELE_API_KEY is not set: serving without the Telegram bot")
         return None
-    client = wiring.telegram_client()
+    client = wiring.telegram_client(settings)
     if ngrok:
         webhook = _tunnel(say) or webhook
     return ServedBot(
         client,
-        wiring.open_journal(),
-        wiring.pseudonyms(),
+        wiring.open_journal(settings),
+        wiring.pseudonyms(settings),
         settings,
-        secret=wiring.webhook_secret(),
+        secret=wiring.webhook_secret(settings),
         webhook_url=_webhook_url(webhook, settings) if webhook else "",
         say=say,
     )
@@ -170,7 +170,8 @@ def run_polling(source: ModelSource, settings: Settings, *, say: Callable[[str],
     """
     from doggo import wiring
 
-    client, journal, names = wiring.telegram_client(), wiring.open_journal(), wiring.pseudonyms()
+    client, names = wiring.telegram_client(settings), wiring.pseudonyms(settings)
+    journal = wiring.open_journal(settings)
     metrics = Metrics()
     models = Models(source, on_swap=lambda _: None, on_refusal=lambda _: None)
     models.look()

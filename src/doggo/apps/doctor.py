@@ -1,7 +1,7 @@
 """`doggo doctor`: is everything as it should be, and how is it mended?
 
-Owns the report and the order of the checks; the checks are in `apps/machine.py` and
-`apps/house.py`.
+Owns the report and the order of the checks; the checks are in `apps/machine.py`,
+`apps/house.py` and `apps/bot_check.py`.
 It changes nothing: a home that does not exist yet still does not exist afterwards.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from doggo.apps import house, machine
+from doggo.apps import bot_check, house, machine
 from doggo.apps.finding import Finding, Level
 from doggo.core.errors import DoggoError
 from doggo.settings import Settings
@@ -32,6 +32,8 @@ CHECKS: dict[str, Check] = {
     "runtimes": machine.runtimes,
     "weights": machine.weights,
     "browser": machine.browser,
+    "telegram": bot_check.telegram,
+    "inbox": bot_check.dead_letters,
 }
 
 

@@ -196,6 +196,7 @@ def _tap(update_id: int, tap: Json, me: BotName) -> Incoming | Unanswered | None
     chat = child(message, "chat")
     chat_id = number(chat, "id")
     kind = _chat_kind(chat)
+    within_reach = message.get("date") != 0  # of one that is too old only its number is told
     if chat_id is None or kind is None:  # a button under an inline result: no chat of ours
         chat_id, kind, message = user_id, ChatKind.NONE, {}
     return Incoming(
@@ -205,7 +206,7 @@ def _tap(update_id: int, tap: Json, me: BotName) -> Incoming | Unanswered | None
         chat_kind=kind,
         user_id=user_id,
         language=words(sender, "language_code", 20),
-        message_id=number(message, "message_id") or 0,
+        message_id=(within_reach and number(message, "message_id")) or 0,
         thread_id=number(message, "message_thread_id") if message.get("is_topic_message") else None,
         text=words(tap, "data", 64),
         callback_id=callback_id,

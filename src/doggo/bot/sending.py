@@ -93,5 +93,5 @@ def _refused(error: CallError, method: str) -> Decision:
 
 def pause_s_after(attempts: int) -> float:
     """Return seconds to wait after so many failures: doubled each time, with some chance in it."""
-    pause_s = min(FIRST_PAUSE_S * 2 ** min(attempts, 10), LONGEST_PAUSE_S)
-    return pause_s * random.uniform(0.8, 1.2)
+    pause_s = min(FIRST_PAUSE_S * 2.0 ** min(attempts, 10), LONGEST_PAUSE_S)
+    return float(pause_s * random.uniform(0.8, 1.2))

@@ -186,8 +186,8 @@ class Worker:
             looks: list[Look] = []
             if incoming[0].kind is Kind.PHOTO:
                 looks = list(await asyncio.gather(*(self._look(one) for one in incoming)))
-            work = partial(self._finish, found=incoming, looks=looks)
-            self._deliver(await self._journal.write(work))
+            replies = await self._journal.write(lambda c: self._finish(c, incoming, looks))
+            self._deliver(replies)
             self._done(chat, rows)
         except CallError as error:
             await self._postpone(chat, rows, str(error.trouble), failed=False)
@@ -254,7 +254,7 @@ def _one_message(rows: deque[UpdateRow]) -> list[UpdateRow]:
     album = _album(rows[0])
     if not album:
         return [rows[0]]
-    together = []
+    together: list[UpdateRow] = []
     for row in rows:
         if _album(row) != album or len(together) == ALBUM_MOST:
             break

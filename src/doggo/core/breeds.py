@@ -120,16 +120,26 @@ def nearest(key: str) -> str | None:
     return _index()[close[0]] if close else None
 
 
+def other_names(key: str) -> tuple[str, ...]:
+    """Return the other names of a known breed, as people write them; none for any other key."""
+    return tuple(name for name in _aliases().get(key, ()) if not _SYNSET.fullmatch(name))
+
+
 @cache
-def _index() -> dict[str, str]:
-    """Map every known spelling, squashed to a-z and 0-9, to its key."""
+def _aliases() -> dict[str, list[str]]:
     # Imported on use, with their 20 ms: many commands look no name up.
     import tomllib
     from importlib.resources import files
 
     text = files("doggo.core").joinpath("aliases.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+@cache
+def _index() -> dict[str, str]:
+    """Map every known spelling, squashed to a-z and 0-9, to its key."""
     index = dict(zip(_SQUASHED, BREEDS, strict=True))
-    for key, names in tomllib.loads(text).items():
+    for key, names in _aliases().items():
         for name in (key, *names):
             squashed = "".join(_words(name))
             assert index.setdefault(squashed, key) == key, f"{name} names two breeds"

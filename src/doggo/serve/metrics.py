@@ -7,6 +7,7 @@ process). Knows nothing of how requests are answered.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -96,7 +97,7 @@ class Metrics:
     def watch_bot(self, backlog: Callable[[], tuple[int, int]]) -> None:
         """Read updates and replies in hand from `backlog` whenever the metrics are fetched."""
         for place, what in enumerate(("updates", "replies")):
-            self._backlog.labels(what).set_function(lambda place=place: backlog()[place])
+            self._backlog.labels(what).set_function(partial(_place, backlog, place))
 
     def show_model(self, *, name: str, version: int, sha256: str, runtime: str) -> None:
         """Say which model answers from now on."""
@@ -106,6 +107,10 @@ class Metrics:
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def _place(backlog: Callable[[], tuple[int, int]], place: int) -> int:
+    return backlog()[place]
 
 
 class CountRequests:

@@ -48,7 +48,7 @@ def add(connection: Connection, replies: Sequence[NewReply], now: float) -> list
     """Put calls into the outbox and return them with their numbers."""
     rows = []
     for reply in replies:
-        values = {
+        values: dict[str, Any] = {
             "update_id": reply.update_id,
             "chat_id": reply.chat_id,
             "is_group": reply.is_group,
@@ -56,8 +56,8 @@ def add(connection: Connection, replies: Sequence[NewReply], now: float) -> list
             "arguments": reply.arguments,
             "expires_at": reply.expires_at,
         }
-        result = connection.execute(insert(replies_table).values(**values, created_at=now))
-        [reply_id] = result.inserted_primary_key
+        statement = insert(replies_table).returning(_columns.reply_id)
+        reply_id = connection.execute(statement.values(**values, created_at=now)).scalar_one()
         rows.append(ReplyRow(reply_id=reply_id, **values))
     return rows
 

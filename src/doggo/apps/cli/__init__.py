@@ -13,7 +13,18 @@ import typer
 from typer.core import TyperGroup
 
 from doggo import __version__
-from doggo.apps.cli import bot, buckets, data, datasets, imports, models, operate, predict, train
+from doggo.apps.cli import (
+    bot,
+    buckets,
+    data,
+    datasets,
+    imports,
+    models,
+    operate,
+    predict,
+    simulate,
+    train,
+)
 from doggo.apps.cli.output import say
 from doggo.core.errors import DoggoError, GateError, UsageError
 
@@ -63,7 +74,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for _commands in (data, train, predict, operate):
+for _commands in (data, train, predict, simulate, operate):
     _commands.add_to(app)
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="data")

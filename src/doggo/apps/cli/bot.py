@@ -50,7 +50,7 @@ def dead_letters(
     from doggo.apps.dead_letters import letters_json, letters_text, try_again
     from doggo.storage import updates
 
-    journal = wiring.open_journal()
+    journal = wiring.open_journal(wiring.settings())
     try:
         if retry:
             again = try_again(journal, retry)
