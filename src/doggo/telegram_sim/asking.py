@@ -134,7 +134,7 @@ class InlineMode:
 
 
 def _check(state: State, result: InlineQueryResult) -> None:
-    if not 1 <= len(result["id"].encode()) <= 64:
+    if not 1 <= len(result["id"].encode(errors="surrogatepass")) <= 64:
         raise bad_request("RESULT_ID_INVALID")
     inline_keyboard(result.get("reply_markup"))
     content = result.get("input_message_content")

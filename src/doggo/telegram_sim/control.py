@@ -194,8 +194,7 @@ async def _stream(telegram: Telegram) -> AsyncIterator[bytes]:
 
 
 def _sse(event: Event) -> bytes:
-    text = json.dumps(event, ensure_ascii=False).replace("\r", "\\r").replace("\n", "\\n")
-    return f"data: {text}\n\n".encode(errors="replace")
+    return f"data: {json.dumps(event)}\n\n".encode()
 
 
 async def _body(request: Request) -> bytes:
