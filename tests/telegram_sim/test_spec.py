@@ -13,7 +13,7 @@ from tests.simulating import TOKEN, Simulating
 from tests.telegram_sim.bot_api import complaints
 from typing_extensions import get_type_hints, is_typeddict
 
-from doggo.telegram_sim import arguments, inputs, objects
+from doggo.telegram_sim import arguments, inputs, keyboards, objects
 from doggo.telegram_sim.inputs import InputFile, NotImitated
 from doggo.telegram_sim.methods import METHODS
 
@@ -56,7 +56,7 @@ def aliased(names: frozenset[str]) -> frozenset[str]:
 SHAPES = sorted(
     {
         name: shape
-        for module in (objects, inputs)
+        for module in (objects, keyboards, inputs)
         for name, shape in vars(module).items()
         if is_typeddict(shape) and not name.startswith("_") and name != "BotCommandScope"
     }.items()

@@ -14,12 +14,8 @@ from typing import Annotated, Any, Required, TypeAlias, final
 from pydantic import BeforeValidator, Discriminator, Tag, with_config
 from typing_extensions import TypedDict
 
-from doggo.telegram_sim.objects import (
-    InlineKeyboardMarkup,
-    LinkPreviewOptions,
-    MessageEntity,
-    WebAppInfo,
-)
+from doggo.telegram_sim.keyboards import InlineKeyboardMarkup, WebAppInfo
+from doggo.telegram_sim.objects import LinkPreviewOptions, MessageEntity
 
 _exact = with_config({"extra": "forbid"})
 _NUMBER = re.compile(r"-?[0-9]{1,19}")
