@@ -33,10 +33,15 @@ def make(*words: str) -> list[str]:
     return ["make", "-C", str(ROOT), "-o", "setup", f"BIN={Path(sys.executable).parent}", *words]
 
 
+def _environment() -> dict[str, str]:
+    """Ours, without what a `make test ARGS=...` above us would tell this make."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+
+
 def run(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         make(*words),
-        env={**os.environ, **BUCKETS, "DOGGO_HOME": str(home)},
+        env={**_environment(), **BUCKETS, "DOGGO_HOME": str(home)},
         capture_output=True,
         text=True,
         check=False,

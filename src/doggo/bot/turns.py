@@ -92,8 +92,9 @@ class Turns:
         return rows
 
     def blocked(self, connection: Connection, chat_id: int) -> None:
-        """Note that a chat does not want our messages."""
-        people.set_blocked(connection, self._names.of(chat_id), blocked=True)
+        """Note that a person does not want our messages; of a group nothing is kept."""
+        if chat_id > 0:  # a group's id is negative
+            people.set_blocked(connection, self._names.of(chat_id), blocked=True)
 
     def _keep(self, connection: Connection, user_id: int, turn: Turn, now: float) -> None:
         person = self._names.of(user_id)

@@ -167,9 +167,7 @@ class Worker:
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
             await self._gather_album(chat)
-            async with self._slots:  # first come, first served: a busy chat queues anew
-                await self._quiet(_PATIENCE_S)
-                await self._answer(chat, _one_message(chat.rows))
+            await self._answer(chat, _one_message(chat.rows))
         chat.active = False
         self._chats.pop(chat.chat_id, None)
 
@@ -195,9 +193,7 @@ class Worker:
                 # Left by a process that ended, perhaps over this very update.
                 self._journal.submit(partial(updates.begin, update_ids=ids))
             incoming = [from_payload(row.payload) for row in rows]
-            looks: list[Look] = []
-            if incoming[0].kind is Kind.PHOTO:
-                looks = list(await asyncio.gather(*(self._look(one) for one in incoming)))
+            looks = await self._look_at(incoming) if incoming[0].kind is Kind.PHOTO else []
             replies = await self._journal.write(lambda c: self._finish(c, incoming, looks))
             self._deliver(replies)
             self._done(chat, rows)
@@ -211,6 +207,11 @@ class Worker:
             where = f"{type(error).__name__} in {_place(error)}"
             logger.error("worker.failed update_id=%d error=%s", ids[0], where)
             await self._failed(chat, rows, where)
+
+    async def _look_at(self, incoming: Sequence[Incoming]) -> list[Look]:
+        async with self._slots:  # first come, first served: a busy chat queues anew
+            await self._quiet(_PATIENCE_S)
+            return list(await asyncio.gather(*(self._look(one) for one in incoming)))
 
     async def _failed(self, chat: _Chat, rows: list[UpdateRow], where: str) -> None:
         if rows[0].attempts + 1 >= ATTEMPTS:
