@@ -136,7 +136,9 @@ class Settings(BaseSettings):
             raise ValueError("it must be 64 hex digits, as `openssl rand -hex 32` prints them")
         return value
 
-    @field_validator("weights", mode="before")
+    @field_validator(
+        "weights", "tele_api_key", "bot_database", "webhook_secret", "person_key", mode="before"
+    )
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value or None

@@ -128,7 +128,7 @@ def test_a_home_that_is_a_file_fails_and_the_other_checks_still_run(settings: Se
 
 
 def test_a_bucket_of_another_kind_is_found(settings: Settings) -> None:
-    elsewhere = Settings(home=settings.home, raw_bucket="gs://somewhere")
+    elsewhere = Settings(home=settings.home, raw_bucket="sftp://somewhere/photos")
     found = _worst("buckets", elsewhere)
     assert found.level is Level.FAIL
     assert "DOGGO_RAW_BUCKET" in found.mend

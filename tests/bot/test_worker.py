@@ -237,16 +237,17 @@ def test_what_kills_the_process_each_time_is_parked(journal: Journal) -> None:
 def test_a_start_is_on_the_disk_before_the_photo_is_looked_at_for_long(journal: Journal) -> None:
     edges = Edges()
     edges.delay_s = 0.5
-    put(journal, 1)
+    put(journal, 1)  # waits from before: it may be what ended the process before
 
-    async def scenario() -> int:
-        async with working(journal, edges):
+    async def scenario() -> list[int]:
+        async with working(journal, edges) as worker:
+            put(journal, 2, chat=2)
+            worker.notify()
             await asyncio.sleep(0.25)
-            query = partial(updates.waiting, above=None, limit=1)
-            [row] = await journal.write(query)
-            return row.starts
+            rows = await journal.write(partial(updates.waiting, above=None, limit=2))
+            return [row.starts for row in rows]
 
-    assert asyncio.run(scenario()) == 1
+    assert asyncio.run(scenario()) == [1, 0]
 
 
 def test_a_dead_letter_that_is_tried_again_is_answered(journal: Journal) -> None:

@@ -33,6 +33,7 @@ class RehearsingBot:
             "base_url": simulating.bot_url,
             "base_file_url": f"{simulating.url}/file/bot",
         }
+        self._telegram = simulating.telegram
         self._ended = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._poll()))
 
@@ -42,6 +43,7 @@ class RehearsingBot:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        self._telegram.close()  # ends the poll that waits
         self._thread.join()
 
     async def _poll(self) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,7 +19,6 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from doggo import __version__
-from doggo.apps.bot import ServedBot
 from doggo.core.errors import BundleError, DoggoError
 from doggo.serve.answering import Answering
 from doggo.serve.batcher import Batcher
@@ -33,6 +33,9 @@ from doggo.serve.run import run
 from doggo.serve.upload import Uploads
 from doggo.settings import Settings
 from doggo.vision.predictor import Predictor
+
+if TYPE_CHECKING:
+    from doggo.apps.bot import ServedBot  # half a second that a server without a bot need not wait
 
 logger = logging.getLogger(__name__)
 

@@ -131,22 +131,18 @@ class ServedBot:
 
 def served_bot(
     settings: Settings, webhook: str | None, *, ngrok: bool, say: Callable[[str], None]
-) -> ServedBot | None:
-    """Return the bot for the server, or None if no token is set.
+) -> ServedBot:
+    """Return the bot for the server.
 
     Args:
         webhook: public address of the server; None: leave the webhook as it is.
         ngrok: ask the ngrok of this machine for the address, if it runs.
 
     Raises:
-        UsageError: a webhook is wanted without a token, or cannot be one.
+        UsageError: there is no token, or the address cannot be a webhook.
     """
     from doggo import wiring
 
-    if settings.tele_api_key is None and not webhook:
-        if ngrok:
-            say("doggo: TELE_API_KEY is not set: serving without the Telegram bot")
-        return None
     client = wiring.telegram_client(settings)
     if ngrok:
         webhook = _tunnel(settings, say) or webhook

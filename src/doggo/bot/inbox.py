@@ -6,6 +6,8 @@ what is answered.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -60,6 +62,9 @@ class Inbox:
     ) -> None:
         self._journal, self._me, self._clock = journal, me, clock
         self._on_new, self._count = on_new, count
+        self._taking = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
 
     async def take(self, raws: Sequence[object]) -> int:
         """Store updates and return how many were new; once it returns they are safe.
@@ -75,12 +80,27 @@ class Inbox:
             self._count("no_number")
         if not numbered:
             return 0
-        new = await self._journal.write(partial(_store, found=numbered, now=now))
+        self._taking += 1
+        self._quiet.clear()
+        try:
+            new = await self._journal.write(partial(_store, found=numbered, now=now))
+        finally:
+            self._taking -= 1
+            if not self._taking:
+                self._quiet.set()
         for one in new:
             self._count(one.kind)
         if any(isinstance(one, Incoming) for one in new):
             self._on_new()
         return len(new)
+
+    async def quiet(self, within_s: float) -> None:
+        """Wait while updates are being stored: Telegram waits for us to acknowledge them."""
+        if self._quiet.is_set():
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._quiet.wait()
 
 
 def _store(

@@ -160,7 +160,14 @@ class Bot:
             in_flight=parts.in_flight,
         )
         looking = Looking(parts.client, parts.predict)
-        worker = Worker(parts.journal, look=looking.look, finish=turns.finish, deliver=sender.add)
+        assert self._inbox is not None
+        worker = Worker(
+            parts.journal,
+            look=looking.look,
+            finish=turns.finish,
+            deliver=sender.add,
+            quiet=self._inbox.quiet,
+        )
         await sender.load()
         self._sender, self._worker = sender, worker
         try:
@@ -170,7 +177,6 @@ class Bot:
                 group.create_task(_tidy(parts.journal, sender, parts.tidy_s))
                 group.create_task(_show_commands(parts.client))
                 if polling:
-                    assert self._inbox is not None
                     group.create_task(poll(parts.client, self._inbox))
         except* UsageError as errors:
             raise errors.exceptions[0] from errors

@@ -86,12 +86,15 @@ class Turns:
         rows = replies.add(connection, new, now)
         updates.answered(connection, [first, *others], now)
         # The replies hang on the first; of those without any only the number is left at once.
-        updates.delivered(connection, others if rows else [first, *others], now)
+        done = others if rows else [first, *others]
+        if done:
+            updates.delivered(connection, done, now)
         return rows
 
     def blocked(self, connection: Connection, chat_id: int) -> None:
-        """Note that a chat does not want our messages."""
-        people.set_blocked(connection, self._names.of(chat_id), blocked=True)
+        """Note that a person does not want our messages; of a group nothing is kept."""
+        if chat_id > 0:  # a group's id is negative
+            people.set_blocked(connection, self._names.of(chat_id), blocked=True)
 
     def _keep(self, connection: Connection, user_id: int, turn: Turn, now: float) -> None:
         person = self._names.of(user_id)

@@ -43,7 +43,13 @@ ALBUM_MOST = 10
 _LOAD = 500
 _POLL_S = 1.0  # other processes may store updates too
 
+_PATIENCE_S = 0.25
+
 Finish = Callable[[Connection, Sequence[Incoming], Sequence[Look]], list[ReplyRow]]
+
+
+async def _at_once(within_s: float) -> None:
+    """Nothing is more urgent."""
 
 
 @dataclass
@@ -66,6 +72,7 @@ class Worker:
         finish: answers updates of one message in an open transaction and returns the replies
             that it put into the outbox. Given no looks if there was no photo.
         deliver: takes those replies once they are committed.
+        quiet: waits for a moment in which nothing else is more urgent, so many seconds at most.
         chats_at_once: chats whose photos are fetched and looked at together.
     """
 
@@ -76,16 +83,18 @@ class Worker:
         look: Callable[[Incoming], Awaitable[Look]],
         finish: Finish,
         deliver: Callable[[Sequence[ReplyRow]], None],
+        quiet: Callable[[float], Awaitable[None]] = _at_once,
         chats_at_once: int = CHATS_AT_ONCE,
         album_quiet_s: float = ALBUM_QUIET_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._journal, self._look, self._finish, self._deliver = journal, look, finish, deliver
-        self._clock, self._album_quiet_s = clock, album_quiet_s
+        self._quiet, self._clock, self._album_quiet_s = quiet, clock, album_quiet_s
         self._slots = asyncio.Semaphore(chats_at_once)
         self._chats: dict[int, _Chat] = {}
         self._known: set[int] = set()
         self._above: int | None = None
+        self._started_at = clock()
         self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -158,8 +167,7 @@ class Worker:
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
             await self._gather_album(chat)
-            async with self._slots:  # first come, first served: a busy chat queues anew
-                await self._answer(chat, _one_message(chat.rows))
+            await self._answer(chat, _one_message(chat.rows))
         chat.active = False
         self._chats.pop(chat.chat_id, None)
 
@@ -181,11 +189,11 @@ class Worker:
             if any(row.starts >= STARTS for row in rows):
                 await self._park(chat, rows, "a process died each time that it was in hand")
                 return
-            self._journal.submit(partial(updates.begin, update_ids=ids))
+            if rows[0].received_at < self._started_at:
+                # Left by a process that ended, perhaps over this very update.
+                self._journal.submit(partial(updates.begin, update_ids=ids))
             incoming = [from_payload(row.payload) for row in rows]
-            looks: list[Look] = []
-            if incoming[0].kind is Kind.PHOTO:
-                looks = list(await asyncio.gather(*(self._look(one) for one in incoming)))
+            looks = await self._look_at(incoming) if incoming[0].kind is Kind.PHOTO else []
             replies = await self._journal.write(lambda c: self._finish(c, incoming, looks))
             self._deliver(replies)
             self._done(chat, rows)
@@ -199,6 +207,11 @@ class Worker:
             where = f"{type(error).__name__} in {_place(error)}"
             logger.error("worker.failed update_id=%d error=%s", ids[0], where)
             await self._failed(chat, rows, where)
+
+    async def _look_at(self, incoming: Sequence[Incoming]) -> list[Look]:
+        async with self._slots:  # first come, first served: a busy chat queues anew
+            await self._quiet(_PATIENCE_S)
+            return list(await asyncio.gather(*(self._look(one) for one in incoming)))
 
     async def _failed(self, chat: _Chat, rows: list[UpdateRow], where: str) -> None:
         if rows[0].attempts + 1 >= ATTEMPTS:

@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from doggo.core.errors import StorageError
 
@@ -60,8 +60,9 @@ class Journal:
         """Queue some work; the future is done once it is committed.
 
         Args:
-            do: runs on the journal's thread, in a transaction that others share; what it raises
-                goes to its caller alone, and undoes only what it did.
+            do: runs on the journal's thread, in a transaction that others share. What it raises
+                goes to its caller alone and undoes only what it did; the others are then done
+                again, so it should do nothing that a rollback does not undo.
 
         Returns:
             A future that fails with what `do` raised, or with StorageError if the database
@@ -132,12 +133,23 @@ class Journal:
         return batch, False
 
     def _commit(self, batch: list[_Work[Any]]) -> None:
+        """Commit all of it at once; if a piece fails, each for itself."""
         try:
             with self.engine.begin() as connection:
                 for work in batch:
-                    _do(work, connection)
-        except Exception as error:  # noqa: BLE001 - the thread lives on, whatever it is
-            _refused(batch, error)
+                    work.result = work.do(connection)
+        except Exception:  # noqa: BLE001 - the one whose it is gets it below
+            for work in batch:
+                self._commit_alone(work)
+
+    def _commit_alone(self, work: _Work[Any]) -> None:
+        try:
+            with self.engine.begin() as connection:
+                work.result = work.do(connection)
+        except OperationalError as error:
+            work.error = _refused(error)
+        except Exception as error:  # noqa: BLE001 - goes to the caller, whatever it is
+            work.error = error
 
     def _run_alone(self, statements: Sequence[str]) -> None:
         """Run what SQLite does outside of transactions."""
@@ -158,33 +170,13 @@ class Journal:
                 raw.close()
 
 
-def _refused(batch: list[_Work[Any]], error: Exception) -> None:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    said = (str(cause).strip() or type(cause).__name__).splitlines()[0]
-    logger.error("journal.refused work=%d error=%s", len(batch), type(cause).__name__)
+def _refused(error: OperationalError) -> StorageError:
+    said = str(error.orig).strip().splitlines()[0]
+    logger.error("journal.refused error=%s", type(error.orig).__name__)
     advice = "the disk is full: free some space" if "full" in said else said
-    for work in batch:
-        work.error = StorageError(f"the bot's database refused: {advice}")
-        work.error.__cause__ = error
-
-
-def _do(work: _Work[Any], connection: Connection) -> None:
-    """Do one piece; what it raises undoes that piece alone. A refusing database undoes all."""
-    savepoint = connection.begin_nested()
-    try:
-        work.result = work.do(connection)
-    except DBAPIError as error:
-        # The driver may have ended the transaction with it (a full disk): only if the savepoint
-        # is still there was it this piece's own fault.
-        if error.connection_invalidated or "full" in str(error.orig):
-            raise
-        savepoint.rollback()
-        work.error = error
-    except BaseException as error:  # noqa: BLE001 - goes to the caller, whatever it is
-        savepoint.rollback()
-        work.error = error
-    else:
-        savepoint.commit()
+    refused = StorageError(f"the bot's database refused: {advice}")
+    refused.__cause__ = error
+    return refused
 
 
 def _tell(batch: list[_Work[Any]]) -> None:

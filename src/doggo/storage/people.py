@@ -11,13 +11,17 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, select
+from sqlalchemy import Connection, Executable, Table, bindparam, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from doggo.core.chat import Consent, Feedback, Person, Remembered
 from doggo.storage.engine import feedback_table, people_table, told_table
+
+_FIND_PERSON = select(people_table).where(people_table.c.person == bindparam("name"))
+_FIND_TOLD = select(told_table).where(told_table.c.prediction_id == bindparam("id"))
 
 
 class Pseudonyms:
@@ -60,9 +64,7 @@ class Counts:
 
 def find_person(connection: Connection, person: str) -> Person:
     """Return what is known of a person; of a stranger the defaults."""
-    row = connection.execute(
-        select(people_table).where(people_table.c.person == person)
-    ).one_or_none()
+    row = connection.execute(_FIND_PERSON, {"name": person}).one_or_none()
     if row is None:
         return Person()
     return Person(language=row.language, consent=Consent(row.consent), blocked=row.blocked)
@@ -102,9 +104,7 @@ def remember(connection: Connection, person: str, told: Sequence[Remembered], no
 
 def find_told(connection: Connection, prediction_id: str) -> Remembered | None:
     """Return a prediction that was told to somebody, or None."""
-    row = connection.execute(
-        select(told_table).where(told_table.c.prediction_id == prediction_id)
-    ).one_or_none()
+    row = connection.execute(_FIND_TOLD, {"id": prediction_id}).one_or_none()
     if row is None:
         return None
     return Remembered(
@@ -183,6 +183,17 @@ def count_all(connection: Connection, now: float, *, top: int = 5) -> Counts:
 def _upsert(
     connection: Connection, table: Table, key: dict[str, Any], values: dict[str, Any]
 ) -> None:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values(**key, **values)
-    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
+    connection.execute(_statement(connection.dialect.name, table), key | values)
+
+
+@cache  # building a statement takes longer than carrying it out
+def _statement(dialect_name: str, table: Table) -> Executable:
+    dialect = postgresql if dialect_name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    changed = {
+        column.name: statement.excluded[column.name] for column in table.c if not column.primary_key
+    }
+    upsert: Executable = statement.on_conflict_do_update(
+        index_elements=list(table.primary_key), set_=changed
+    )
+    return upsert

@@ -10,12 +10,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from doggo.storage import updates
 from doggo.storage.engine import replies_table
 
 _columns = replies_table.c
+
+
+_ADD = insert(replies_table).returning(_columns.reply_id)
+_DELETE = delete(replies_table).where(_columns.reply_id == bindparam("number"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,8 +60,7 @@ def add(connection: Connection, replies: Sequence[NewReply], now: float) -> list
             "arguments": reply.arguments,
             "expires_at": reply.expires_at,
         }
-        statement = insert(replies_table).returning(_columns.reply_id)
-        reply_id = connection.execute(statement.values(**values, created_at=now)).scalar_one()
+        reply_id = connection.execute(_ADD, {**values, "created_at": now}).scalar_one()
         rows.append(ReplyRow(reply_id=reply_id, **values))
     return rows
 
@@ -83,7 +86,7 @@ def waiting(connection: Connection, *, above: int, limit: int) -> list[ReplyRow]
 
 def sent(connection: Connection, row: ReplyRow, now: float) -> None:
     """Forget a call that Telegram took, and its update's payload if it was the last."""
-    connection.execute(delete(replies_table).where(_columns.reply_id == row.reply_id))
+    connection.execute(_DELETE, {"number": row.reply_id})
     updates.delivered(connection, [row.update_id], now)
 
 

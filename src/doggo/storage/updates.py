@@ -14,7 +14,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Row,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from doggo.storage.engine import replies_table, updates_table
@@ -36,6 +47,33 @@ class State(StrEnum):
     ANSWERED = "answered"
     PARKED = "parked"
     DONE = "done"
+
+
+# Built once: building a statement takes longer than carrying it out.
+_INSERT = {
+    name: dialect.insert(updates_table).on_conflict_do_nothing().returning(_columns.update_id)
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
+_ANSWERED = (
+    update(updates_table)
+    .where(_columns.update_id == bindparam("number"))
+    .values(state=State.ANSWERED.value, finished_at=bindparam("now"))
+)
+_DELIVERED = (
+    update(updates_table)
+    .where(
+        _columns.update_id == bindparam("number"),
+        _columns.state == State.ANSWERED.value,
+        ~exists().where(replies_table.c.update_id == bindparam("number")),
+    )
+    .values(state=State.DONE.value, finished_at=bindparam("now"), chat_id=None, payload=None)
+)
+_WAITING = (
+    select(updates_table)
+    .where(_columns.state == State.WAITING.value, _columns.update_id > bindparam("above"))
+    .order_by(_columns.update_id)
+    .limit(bindparam("most", type_=Integer))
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,18 +110,21 @@ class DeadLetter:
 
 def store(connection: Connection, rows: Sequence[UpdateRow]) -> int:
     """Add updates that are not there yet and return how many were."""
-    values = [
-        {
-            "update_id": row.update_id,
-            "kind": row.kind,
-            "state": State.WAITING,
-            "received_at": row.received_at,
-            "chat_id": row.chat_id,
-            "payload": row.payload,
-        }
+    return sum(
+        _is_new(
+            connection,
+            {
+                "update_id": row.update_id,
+                "kind": row.kind,
+                "state": State.WAITING.value,
+                "received_at": row.received_at,
+                "finished_at": None,
+                "chat_id": row.chat_id,
+                "payload": row.payload,
+            },
+        )
         for row in rows
-    ]
-    return _insert_new(connection, values)
+    )
 
 
 def note(connection: Connection, update_id: int, kind: str, now: float) -> int:
@@ -91,19 +132,17 @@ def note(connection: Connection, update_id: int, kind: str, now: float) -> int:
     row = {
         "update_id": update_id,
         "kind": kind,
-        "state": State.DONE,
+        "state": State.DONE.value,
         "received_at": now,
         "finished_at": now,
+        "chat_id": None,
+        "payload": None,
     }
-    return _insert_new(connection, [row])
+    return int(_is_new(connection, row))
 
 
-def _insert_new(connection: Connection, values: list[dict[str, Any]]) -> int:
-    if not values:
-        return 0
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(updates_table).on_conflict_do_nothing().returning(_columns.update_id)
-    return sum(connection.execute(statement, one).first() is not None for one in values)
+def _is_new(connection: Connection, row: dict[str, Any]) -> bool:
+    return connection.execute(_INSERT[connection.dialect.name], row).first() is not None
 
 
 def waiting(connection: Connection, *, above: int | None, limit: int) -> list[UpdateRow]:
@@ -112,10 +151,8 @@ def waiting(connection: Connection, *, above: int | None, limit: int) -> list[Up
     Args:
         above: only those with a greater number; None: from the first.
     """
-    query = select(updates_table).where(_columns.state == State.WAITING)
-    if above is not None:
-        query = query.where(_columns.update_id > above)
-    rows = connection.execute(query.order_by(_columns.update_id).limit(limit)).all()
+    first = -1 if above is None else above  # numbers are positive
+    rows = connection.execute(_WAITING, {"above": first, "most": limit}).all()
     return [_waiting_row(row) for row in rows]
 
 
@@ -136,25 +173,13 @@ def begin(connection: Connection, update_ids: Collection[int]) -> None:
 
 def answered(connection: Connection, update_ids: Collection[int], now: float) -> None:
     """Mark updates whose replies were put into the outbox in the same transaction."""
-    connection.execute(
-        update(updates_table)
-        .where(_columns.update_id.in_(update_ids))
-        .values(state=State.ANSWERED, finished_at=now)
-    )
+    connection.execute(_ANSWERED, [{"number": one, "now": now} for one in update_ids])
 
 
 def delivered(connection: Connection, update_ids: Collection[int], now: float) -> None:
     """Forget all but the number of answered updates that have no reply left in the outbox."""
-    left = select(replies_table.c.update_id).where(replies_table.c.update_id.in_(update_ids))
-    connection.execute(
-        update(updates_table)
-        .where(
-            _columns.update_id.in_(update_ids),
-            _columns.state == State.ANSWERED,
-            _columns.update_id.not_in(left),
-        )
-        .values(state=State.DONE, finished_at=now, chat_id=None, payload=None)
-    )
+    if update_ids:
+        connection.execute(_DELIVERED, [{"number": one, "now": now} for one in update_ids])
 
 
 def postpone(

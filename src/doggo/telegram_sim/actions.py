@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import itertools
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
@@ -192,11 +192,9 @@ class Turn(Action):
     user: int
     chat: int | None = None
 
-    _group_moves: ClassVar[frozenset[str]] = frozenset({"admit", "expel"})
-
     def act(self, telegram: Telegram, uploads: Uploads) -> object:
         people = telegram.people
-        if self.do in self._group_moves:
+        if self.do in ("admit", "expel"):
             if self.chat is None:
                 raise WrongMoveError(f"{self.do} wants a chat")
             move = people.admit_bot if self.do == "admit" else people.expel_bot

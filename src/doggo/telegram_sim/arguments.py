@@ -23,12 +23,8 @@ from doggo.telegram_sim.inputs import (
     ReplyMarkup,
     ReplyParameters,
 )
-from doggo.telegram_sim.objects import (
-    BotCommand,
-    InlineKeyboardMarkup,
-    LinkPreviewOptions,
-    MessageEntity,
-)
+from doggo.telegram_sim.keyboards import InlineKeyboardMarkup
+from doggo.telegram_sim.objects import BotCommand, LinkPreviewOptions, MessageEntity
 
 Words: TypeAlias = Annotated[list[str] | None, IN_JSON]
 Entities: TypeAlias = Annotated[list[MessageEntity] | None, IN_JSON]

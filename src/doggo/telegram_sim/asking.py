@@ -12,10 +12,9 @@ from doggo.telegram_sim.inputs import InlineQueryResult, InputTextMessageContent
 from doggo.telegram_sim.markup import inline_keyboard
 from doggo.telegram_sim.objects import ChosenInlineResult, InlineQuery, Message, MessageEntity
 from doggo.telegram_sim.people import People, WrongMoveError
-from doggo.telegram_sim.pictures import prepare
 from doggo.telegram_sim.records import Question
 from doggo.telegram_sim.refusal import bad_request
-from doggo.telegram_sim.sending import caption_of, text_of
+from doggo.telegram_sim.sending import caption_of, known_photo, text_of
 from doggo.telegram_sim.state import State
 
 MOST_TOAST = 200
@@ -135,15 +134,14 @@ class InlineMode:
 
 
 def _check(state: State, result: InlineQueryResult) -> None:
-    if not 1 <= len(result["id"].encode()) <= 64:
+    if not 1 <= len(result["id"].encode(errors="surrogatepass")) <= 64:
         raise bad_request("RESULT_ID_INVALID")
     inline_keyboard(result.get("reply_markup"))
     content = result.get("input_message_content")
     if content is not None:
         _text(content)
     if "photo_file_id" in result:
-        if result["photo_file_id"] not in state.files:
-            raise bad_request("wrong file identifier/HTTP URL specified")
+        known_photo(state, result["photo_file_id"])
         caption_of(
             result.get("caption", ""), result.get("parse_mode", ""), result.get("caption_entities")
         )
@@ -158,7 +156,7 @@ def _fill(state: State, message: Message, result: InlineQueryResult) -> None:
         if entities:
             message["entities"] = entities
     elif "photo_file_id" in result:
-        state.add_photo(message, prepare(state.files[result["photo_file_id"]].data))
+        state.add_photo(message, known_photo(state, result["photo_file_id"]))
         caption, entities = caption_of(
             result.get("caption", ""), result.get("parse_mode", ""), result.get("caption_entities")
         )

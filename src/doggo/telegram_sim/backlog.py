@@ -84,9 +84,7 @@ class Backlog:
         with self._lock:
             update_id = self._next_id
             self._next_id += 1
-            body = json.dumps({"update_id": update_id, kind: content}, ensure_ascii=False).encode(
-                errors="surrogatepass"
-            )
+            body = json.dumps({"update_id": update_id, kind: content}).encode()
             expires_at = self._clock() + LIFETIMES_S.get(kind, DAY_S)
             pending = Pending(update_id, chat_id, (family, by), body, expires_at)
             self._remember(pending)

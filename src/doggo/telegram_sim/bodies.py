@@ -66,7 +66,7 @@ def _json(data: bytes) -> dict[str, JsonValue]:
         return {}
     try:
         found = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise bad_request("can't parse request: JSON object expected")

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from doggo.telegram_sim.actions import OneOrMany, Uploads
 from doggo.telegram_sim.events import Event
 from doggo.telegram_sim.objects import JsonObject
-from doggo.telegram_sim.people import WrongMoveError, room_json
+from doggo.telegram_sim.people import WrongMoveError
 from doggo.telegram_sim.profile import commands_seen
 from doggo.telegram_sim.telegram import Telegram
 
@@ -122,7 +122,7 @@ def snapshot(telegram: Telegram) -> Event:
     rooms = []
     for room in list(telegram.state.rooms.values()):
         latest = list(room.messages.values())[-_SHOWN_MESSAGES:]
-        rooms.append({**room_json(room), "messages": latest})
+        rooms.append({**room.described(), "messages": latest})
     return {
         "event": "state",
         "bot": telegram.state.bot,
@@ -194,8 +194,7 @@ async def _stream(telegram: Telegram) -> AsyncIterator[bytes]:
 
 
 def _sse(event: Event) -> bytes:
-    text = json.dumps(event, ensure_ascii=False).replace("\r", "\\r").replace("\n", "\\n")
-    return f"data: {text}\n\n".encode(errors="replace")
+    return f"data: {json.dumps(event)}\n\n".encode()
 
 
 async def _body(request: Request) -> bytes:

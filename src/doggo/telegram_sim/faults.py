@@ -75,17 +75,7 @@ class Faults:
         """Return the first rule that hits a call, used up by one; None if it goes well."""
         if not self._rules:
             return None
-        return self._take(
-            lambda rule: (
-                rule.trouble not in OF_UPDATES
-                and (
-                    rule.method.lower() == method.lower()
-                    or (rule.method == "*" and method.lower() not in ("getupdates", "download"))
-                )
-                and (rule.trouble is not Trouble.TRUNCATED or method == "download")
-            ),
-            chat_id,
-        )
+        return self._take(lambda rule: _is_about(rule, method.lower()), chat_id)
 
     def befalls(self, chat_id: int) -> Trouble | None:
         """Return what happens to a new update of a chat; None if nothing does."""
@@ -107,3 +97,14 @@ class Faults:
                         del self._rules[place]
                 return rule
         return None
+
+
+def _is_about(rule: Fault, method: str) -> bool:
+    if rule.trouble in OF_UPDATES:
+        return False
+    if rule.trouble is Trouble.TRUNCATED:
+        return method == "download"
+    # Polls and downloads fail only by name: they would use up what was meant for the calls.
+    return rule.method.lower() == method or (
+        rule.method == "*" and method not in ("getupdates", "download")
+    )

@@ -7,20 +7,18 @@ value is JSON in it. Types of the API that the rehearsal does not imitate are re
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Required, TypeAlias, final
 
 from pydantic import BeforeValidator, Discriminator, Tag, with_config
 from typing_extensions import TypedDict
 
-from doggo.telegram_sim.objects import (
-    InlineKeyboardMarkup,
-    LinkPreviewOptions,
-    MessageEntity,
-    WebAppInfo,
-)
+from doggo.telegram_sim.keyboards import InlineKeyboardMarkup, WebAppInfo
+from doggo.telegram_sim.objects import LinkPreviewOptions, MessageEntity
 
 _exact = with_config({"extra": "forbid"})
+_NUMBER = re.compile(r"-?[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +46,19 @@ def _decoded(value: object) -> object:
         return value
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("not JSON") from None
 
 
-def _number_or_name(value: object) -> object:
-    if isinstance(value, str) and value.lstrip("-").isascii() and value.lstrip("-").isdigit():
+def chat_id_of(value: object) -> object:
+    """Return the number that a chat's id in a form spells; anything else as it is."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
         return int(value)
     return value
 
 
 IN_JSON = BeforeValidator(_decoded)
-ChatId: TypeAlias = Annotated[int | str, BeforeValidator(_number_or_name)]
+ChatId: TypeAlias = Annotated[int | str, BeforeValidator(chat_id_of)]
 Other: TypeAlias = Annotated[Any, BeforeValidator(_refuse)]
 OtherPost: TypeAlias = Annotated[Other, NotImitated("SuggestedPostParameters")]
 OtherRich: TypeAlias = Annotated[Other, NotImitated("InputRichMessage")]

@@ -6,7 +6,8 @@ Owns the limits on inline keyboards (core.telegram.org/bots/api#inlinekeyboardbu
 from __future__ import annotations
 
 from doggo.telegram_sim.inputs import Markup
-from doggo.telegram_sim.objects import InlineKeyboardButton, InlineKeyboardMarkup
+from doggo.telegram_sim.keyboards import InlineKeyboardButton, InlineKeyboardMarkup
+from doggo.telegram_sim.objects import Message
 from doggo.telegram_sim.refusal import bad_request
 
 MOST_BUTTONS = 100
@@ -41,6 +42,12 @@ def inline_keyboard(markup: Markup | None) -> InlineKeyboardMarkup | None:
         for button in row:
             _check(button)
     return {"inline_keyboard": rows} if rows else None
+
+
+def offered(message: Message) -> set[str]:
+    """Return the data of the buttons under a message."""
+    rows = message["reply_markup"]["inline_keyboard"] if "reply_markup" in message else []
+    return {button["callback_data"] for row in rows for button in row if "callback_data" in button}
 
 
 def _check(button: InlineKeyboardButton) -> None:

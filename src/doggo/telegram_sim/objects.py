@@ -6,10 +6,12 @@ them with the machine-readable API and validates every result with them.
 
 from __future__ import annotations
 
-from typing import Required, TypeAlias, final
+from typing import Required, TypeAlias
 
 from pydantic import with_config
 from typing_extensions import TypedDict
+
+from doggo.telegram_sim.keyboards import InlineKeyboardMarkup
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 JsonObject: TypeAlias = dict[str, JsonValue]
@@ -135,61 +137,6 @@ class MessageEntity(TypedDict, total=False):
     custom_emoji_id: str
     unix_time: int
     date_time_format: str
-
-
-@_exact
-class WebAppInfo(TypedDict):
-    url: str
-
-
-@_exact
-class CopyTextButton(TypedDict):
-    text: str
-
-
-@_exact
-class LoginUrl(TypedDict, total=False):
-    url: Required[str]
-    forward_text: str
-    bot_username: str
-    request_write_access: bool
-
-
-@_exact
-class SwitchInlineQueryChosenChat(TypedDict, total=False):
-    query: str
-    allow_user_chats: bool
-    allow_bot_chats: bool
-    allow_group_chats: bool
-    allow_channel_chats: bool
-
-
-@_exact
-class CallbackGame(TypedDict):
-    pass
-
-
-@_exact
-class InlineKeyboardButton(TypedDict, total=False):
-    text: Required[str]
-    icon_custom_emoji_id: str
-    style: str
-    url: str
-    callback_data: str
-    web_app: WebAppInfo
-    login_url: LoginUrl
-    switch_inline_query: str
-    switch_inline_query_current_chat: str
-    switch_inline_query_chosen_chat: SwitchInlineQueryChosenChat
-    copy_text: CopyTextButton
-    callback_game: CallbackGame
-    pay: bool
-
-
-@final
-@_exact
-class InlineKeyboardMarkup(TypedDict):
-    inline_keyboard: list[list[InlineKeyboardButton]]
 
 
 @_exact

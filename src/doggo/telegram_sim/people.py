@@ -13,12 +13,12 @@ from doggo.telegram_sim.backlog import Backlog
 from doggo.telegram_sim.events import Events
 from doggo.telegram_sim.formatting import detected
 from doggo.telegram_sim.hearing import is_for
+from doggo.telegram_sim.markup import offered
 from doggo.telegram_sim.objects import (
     CallbackQuery,
     ChatMember,
     ChatMemberUpdated,
     Message,
-    PhotoSize,
     User,
 )
 from doggo.telegram_sim.pictures import PictureError, Prepared, prepare
@@ -135,7 +135,10 @@ class People:
         """
         message = self._begin(chat_id, user_id, reply_to)
         stored = self._state.store(data, mime_type, size_bytes=size_bytes)
-        thumbnail = self._still(still) if still is not None else None
+        thumbnail = None
+        if still is not None:
+            sizes = prepared(still).sizes
+            thumbnail = self._state.store_size(sizes[min(1, len(sizes) - 1)])
         try:
             attach(message, kind, stored, name, thumbnail)
         except KeyError:
@@ -166,7 +169,7 @@ class People:
         """Press a button of the bot; returns the id of the query."""
         room = self.room(chat_id)
         message = room.messages.get(message_id)
-        if message is None or data not in _offered(message):
+        if message is None or data not in offered(message):
             raise WrongMoveError(f"message {message_id} has no such button")
         query_id = str(4_000_000_000_000_000_000 + self._state.serial())
         self._state.taps[query_id] = Tap(user_id, chat_id, self._state.now())
@@ -176,7 +179,7 @@ class People:
             "chat_instance": str(-(chat_id + 7_000_000_000_000)),
             "data": data,
         }
-        inline_id = _inline_id(self._state, chat_id, message_id)
+        inline_id = self._state.inline_id(chat_id, message_id)
         if inline_id:
             query["inline_message_id"] = inline_id
         else:
@@ -257,17 +260,6 @@ class People:
             return True
         return is_for(self._state.bot, message)
 
-    def _still(self, still: bytes | Prepared) -> PhotoSize:
-        size = prepared(still).sizes[min(1, len(prepared(still).sizes) - 1)]
-        stored = self._state.store(size.jpeg, "image/jpeg", unique=size.unique_id)
-        return {
-            "file_id": stored.file_id,
-            "file_unique_id": stored.unique_id,
-            "width": size.width,
-            "height": size.height,
-            "file_size": stored.size_bytes,
-        }
-
     def _turn(self, room: Room, user_id: int, to: Presence, old: str, new: str) -> None:
         if room.presence is to:
             return
@@ -290,16 +282,7 @@ class People:
         spoken = (
             {"language_code": user["language_code"]} if user and "language_code" in user else {}
         )
-        self._events.tell("room", **room_json(room), **spoken)
-
-
-def room_json(room: Room) -> dict[str, object]:
-    """Return what the page knows of a chat, without its messages."""
-    return {
-        "chat": room.face,
-        "members": sorted(room.members),
-        "presence": room.presence.value,
-    }
+        self._events.tell("room", **room.described(), **spoken)
 
 
 def prepared(photo: bytes | Prepared) -> Prepared:
@@ -320,14 +303,3 @@ def _member(bot: User, status: str) -> ChatMember:
     if status == "kicked":
         return {"status": status, "user": bot, "until_date": 0}
     return {"status": status, "user": bot}
-
-
-def _offered(message: Message) -> set[str]:
-    rows = message["reply_markup"]["inline_keyboard"] if "reply_markup" in message else []
-    return {button["callback_data"] for row in rows for button in row if "callback_data" in button}
-
-
-def _inline_id(state: State, chat_id: int, message_id: int) -> str:
-    return next(
-        (key for key, place in state.inline_messages.items() if place == (chat_id, message_id)), ""
-    )

@@ -41,6 +41,14 @@ class Room:
         """Whether it is the chat of one user and the bot."""
         return self.face["type"] == "private"
 
+    def described(self) -> dict[str, object]:
+        """Return what the page knows of a chat, without its messages."""
+        return {
+            "chat": self.face,
+            "members": sorted(self.members),
+            "presence": self.presence.value,
+        }
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredFile:

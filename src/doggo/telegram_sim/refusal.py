@@ -99,6 +99,8 @@ def unreadable(error: ValidationError) -> ApiError:
         return bad_request(_of_argument(argument, kind, first["msg"]))
     whole, part = _PARSED.get(argument, (f"{argument} JSON object", argument))
     wrong = _of_field(_field(where), kind)
+    if argument == "reply_markup" and len(where) == 2:
+        return bad_request("object expected as reply markup")
     if argument == "reply_markup" and len(where) < 5:
         return bad_request(wrong if wrong else f"Can't parse {whole}")
     return bad_request(f"Can't parse {part}: {wrong}")

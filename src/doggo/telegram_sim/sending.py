@@ -11,7 +11,7 @@ from doggo.telegram_sim.formatting import formatted, with_detected
 from doggo.telegram_sim.inputs import InputFile
 from doggo.telegram_sim.markup import inline_keyboard
 from doggo.telegram_sim.objects import Message, MessageEntity
-from doggo.telegram_sim.pictures import PictureError, prepare
+from doggo.telegram_sim.pictures import PictureError, Prepared, prepare
 from doggo.telegram_sim.records import Room
 from doggo.telegram_sim.refusal import ApiError, bad_request
 from doggo.telegram_sim.rooms import replied_message, room_of
@@ -108,20 +108,26 @@ def caption_of(
 
 def put_photo(state: State, message: Message, photo: InputFile | str) -> None:
     """Put a photo into a message: an upload, or the id of a file that the bot has seen."""
-    if isinstance(photo, InputFile):
-        data = photo.data
-    elif photo.startswith(("http://", "https://")):
-        raise bad_request("the simulator fetches no photos from elsewhere: upload them")
-    elif photo in state.files:
-        data = state.files[photo].data
-    else:
-        raise bad_request("wrong file identifier/HTTP URL specified")
-    if len(data) > MOST_PHOTO_BYTES:
+    if isinstance(photo, str):
+        state.add_photo(message, known_photo(state, photo))
+        return
+    if len(photo.data) > MOST_PHOTO_BYTES:
         raise bad_request("file is too big")
     try:
-        state.add_photo(message, prepare(data))
+        state.add_photo(message, prepare(photo.data))
     except PictureError:
         raise bad_request("IMAGE_PROCESS_FAILED") from None
+
+
+def known_photo(state: State, file_id: str) -> Prepared:
+    """Return a photo that was sent before, by the id of any of its sizes."""
+    if file_id in state.photos:
+        return state.photos[file_id]
+    if file_id.startswith(("http://", "https://")):
+        raise bad_request("the simulator fetches no photos from elsewhere: upload them")
+    if file_id in state.files:
+        raise bad_request("can't use file of type Document as Photo")
+    raise bad_request("wrong file identifier/HTTP URL specified")
 
 
 def _begin(state: State, wanted: SendMessage | SendPhoto) -> tuple[Room, Message]:

@@ -11,8 +11,8 @@ import mimetypes
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from doggo.telegram_sim.objects import BotCommand, Chat, Message, User
-from doggo.telegram_sim.pictures import Prepared, unique_id
+from doggo.telegram_sim.objects import BotCommand, Chat, Message, PhotoSize, User
+from doggo.telegram_sim.pictures import Prepared, Size, unique_id
 from doggo.telegram_sim.records import Presence, Question, Room, StoredFile, Tap
 
 _FIRST_USER_ID = 1001
@@ -35,6 +35,7 @@ class State:
     Attributes:
         bot: the one bot that is served.
         privacy_mode: the bot hears in groups only what is meant for it.
+        photos: all sizes of a photo, by the file of any.
         inline_messages: chat and message by inline_message_id.
     """
 
@@ -45,6 +46,7 @@ class State:
         self.rooms: dict[int, Room] = {}
         self.files: dict[str, StoredFile] = {}
         self.paths: dict[str, StoredFile] = {}
+        self.photos: dict[str, Prepared] = {}
         self.taps: dict[str, Tap] = {}
         self.questions: dict[str, Question] = {}
         self.inline_messages: dict[str, tuple[int, int]] = {}
@@ -97,6 +99,11 @@ class State:
         """Put a message into its chat."""
         self.rooms[message["chat"]["id"]].messages[message["message_id"]] = message
 
+    def inline_id(self, chat_id: int, message_id: int) -> str:
+        """Return the inline_message_id of a message; empty if it was not sent via the bot."""
+        place = (chat_id, message_id)
+        return next((key for key, one in self.inline_messages.items() if one == place), "")
+
     def store(
         self, data: bytes, mime_type: str, *, unique: str = "", size_bytes: int | None = None
     ) -> StoredFile:
@@ -120,18 +127,20 @@ class State:
 
     def add_photo(self, message: Message, photo: Prepared) -> None:
         """Put a photo into a message, in all its sizes."""
-        message["photo"] = []
-        for size in photo.sizes:
-            stored = self.store(size.jpeg, "image/jpeg", unique=size.unique_id)
-            message["photo"].append(
-                {
-                    "file_id": stored.file_id,
-                    "file_unique_id": stored.unique_id,
-                    "width": size.width,
-                    "height": size.height,
-                    "file_size": stored.size_bytes,
-                }
-            )
+        message["photo"] = [self.store_size(size) for size in photo.sizes]
+        for size in message["photo"]:
+            self.photos[size["file_id"]] = photo
+
+    def store_size(self, size: Size) -> PhotoSize:
+        """Keep one size of a photo; returns it as the API shows it."""
+        stored = self.store(size.jpeg, "image/jpeg", unique=size.unique_id)
+        return {
+            "file_id": stored.file_id,
+            "file_unique_id": stored.unique_id,
+            "width": size.width,
+            "height": size.height,
+            "file_size": stored.size_bytes,
+        }
 
 
 def quoted(message: Message) -> Message:

@@ -19,7 +19,7 @@ from doggo.telegram_sim.bodies import Body
 from doggo.telegram_sim.events import Events
 from doggo.telegram_sim.faults import Faults
 from doggo.telegram_sim.hooks import Hooks
-from doggo.telegram_sim.inputs import InputFile
+from doggo.telegram_sim.inputs import InputFile, chat_id_of
 from doggo.telegram_sim.limits import SendLimits
 from doggo.telegram_sim.objects import JsonObject, User
 from doggo.telegram_sim.parts import Parts
@@ -132,9 +132,7 @@ class Telegram:
 
     def chat_of(self, arguments: JsonObject) -> int | None:
         """Return the chat that a call is about, if it is about one."""
-        named = arguments.get("chat_id")
-        if isinstance(named, str) and named.lstrip("-").isascii() and named.lstrip("-").isdigit():
-            return int(named)
+        named = chat_id_of(arguments.get("chat_id"))
         if isinstance(named, int):
             return named
         tap = self.state.taps.get(str(arguments.get("callback_query_id")))
@@ -183,8 +181,7 @@ def refused(error: ApiError) -> Result:
 
 
 def _done(result: object) -> Result:
-    body = json.dumps({"ok": True, "result": result}, ensure_ascii=False)
-    return Result(200, body.encode(errors="surrogatepass"))
+    return Result(200, json.dumps({"ok": True, "result": result}).encode())
 
 
 def _updates(batch: list[Pending]) -> Result:

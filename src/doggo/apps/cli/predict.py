@@ -11,6 +11,7 @@ from doggo.apps.cli.output import result, result_json, say
 from doggo.core.errors import DoggoError, InputError, PhotoError, StorageError, UsageError
 
 if TYPE_CHECKING:
+    from doggo.apps.bot import ServedBot
     from doggo.core.records import Prediction
     from doggo.vision.predictor import Predictor
 
@@ -66,7 +67,6 @@ def serve(
     """Serve the page, the API and the metrics, and the bot if TELE_API_KEY is set."""
     from doggo import wiring
     from doggo.apps.api import serve as run_server
-    from doggo.apps.bot import served_bot
 
     if no_bot and (webhook or ngrok):
         raise UsageError("--webhook and --ngrok are for the bot: leave out --no-bot")
@@ -75,10 +75,22 @@ def serve(
         if bundle is not None:
             raise UsageError("--model asks for production, --bundle for another: give one of them")
         _check_launch(model)
-    bot = None if no_bot else served_bot(wiring.settings(), webhook, ngrok=ngrok, say=say)
+    bot = None if no_bot else _bot(webhook, ngrok=ngrok)
     run_server(
         wiring.model_source(bundle), wiring.settings(), host=host, port=port, say=say, bot=bot
     )
+
+
+def _bot(webhook: str | None, *, ngrok: bool) -> ServedBot | None:
+    from doggo import wiring
+
+    if wiring.settings().tele_api_key is None and webhook is None:
+        if ngrok:
+            say("doggo: TELE_API_KEY is not set: serving without the Telegram bot")
+        return None
+    from doggo.apps.bot import served_bot
+
+    return served_bot(wiring.settings(), webhook, ngrok=ngrok, say=say)
 
 
 def _check_launch(model: str) -> None:

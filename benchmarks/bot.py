@@ -1,0 +1,349 @@
+"""The bot beside a loop without a database: latency, a burst, sending at the limit.
+
+A fake Telegram runs as a process of its own (`python -m doggo.telegram_sim`) and brings photos to
+`doggo serve` by webhook, everything on loopback and on the same cores.
+
+`steady`: 10 photos a second from 50 chats; from the moment a photo is brought until its answer
+arrives. `burst`: 1,000 photos from 250 chats at once over 40 connections, as Telegram would: how
+quickly they are acknowledged (each is on the disk by then), and how quickly their answers are
+committed. Its floor is the same client, fake Telegram and predictor in a loop that fetches and
+looks at the same 1,000 files and has neither database nor outbox, in turn with the bursts.
+`sending`: how close to Telegram's 30 messages a second the answers of a burst leave.
+Photos: DOGGO_PHOTOS or ../shared/photos, else the 20 of the foolbox package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import uvloop
+
+from doggo.bot.client import Client
+from doggo.core.chat import FileRef
+from doggo.serve.batcher import Batcher
+from doggo.vision.predictor import Predictor
+from doggo.vision.runtime import usable_pairs
+from serve import BF16, DOGGO, F32, free_port, judged, running, some_photos
+
+TOKEN = "424242:of-the-benchmark"  # noqa: S105 - opens the fake alone
+STEADY_CHATS, STEADY_PER_S = 50, 10
+BURST_CHATS, BURST_PHOTOS = 250, 1000
+AT_ONCE = 8  # chats whose photos are looked at together, in the bot and in the floor
+
+P50_LIMIT_MS, P99_LIMIT_MS = 60.0, 200.0
+ACKNOWLEDGED_PER_S, ACKNOWLEDGE_P99_MS = 300.0, 50.0
+SHARE_OF_FLOOR, SHARE_OF_LIMIT = 0.70, 0.90
+LIMIT_PER_S = 30
+FASTEST = BF16 if BF16 in usable_pairs() else F32  # of both sides
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """The fake Telegram, and what people do there."""
+
+    url: str
+    http: httpx.Client
+    process: psutil.Process
+
+    def do(self, *actions: dict[str, object]) -> list[Any]:
+        answer = self.http.post("/sim/do", json=list(actions))
+        answer.raise_for_status()
+        return list(answer.json())
+
+    def get(self, path: str) -> Any:
+        answer = self.http.get(path)
+        answer.raise_for_status()
+        return answer.json()
+
+    def upload(self, photo: bytes) -> str:
+        return str(self.http.post("/sim/uploads", content=photo).json()["upload"])
+
+    def calls(self, method: str, since: int = 0) -> list[Any]:
+        return [one for one in self.get(f"/sim/calls?since={since}") if one["method"] == method]
+
+    @property
+    def called(self) -> int:
+        return len(self.get("/sim/calls"))
+
+    @property
+    def delivered(self) -> int:
+        return len(self.get("/sim/deliveries"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Burst:
+    """What one burst gave."""
+
+    acknowledged_per_s: float
+    acknowledge_ms: list[float]
+    committed_per_s: float
+    sent_per_s: float
+    cpu_ms: tuple[float, float]  # a photo: the bot, the fake Telegram
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3, help="of burst and floor")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of steady load")
+    options = parser.parse_args()
+    photos = some_photos(100)
+    with tempfile.TemporaryDirectory(prefix="doggo-bench-") as folder, ExitStack() as stack:
+        home = Path(folder) / "home"
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["DOGGO_HOME"] = str(home)
+        subprocess.run([DOGGO, "bootstrap"], check=True, capture_output=True)
+        bundle = next(home.rglob("model.onnx")).parent
+        simulator = stack.enter_context(simulated())
+        process = stack.enter_context(bot(simulator))
+        uploads = [simulator.upload(photo) for photo in photos]
+        chats = [one["id"] for one in simulator.do(*[{"do": "user"}] * BURST_CHATS)]
+        introduce(simulator, chats, uploads)
+        checks = steady(simulator, chats[:STEADY_CHATS], uploads, options.seconds)
+        checks += bursts(
+            simulator, process, chats, uploads, home / "bot.db", bundle, options.rounds
+        )
+    return 0 if all(checks) else 1
+
+
+def introduce(simulator: Simulator, chats: Sequence[int], uploads: Sequence[str]) -> None:
+    """Let everybody send a first photo, with the question for consent that follows it."""
+    simulator.do(*[a_photo(chat, uploads[0]) for chat in chats])
+    wait_until(lambda: simulator.get("/sim/counts")["sends"] >= 2 * len(chats), 120)
+    time.sleep(3.5)  # nobody's next answer waits for the limit of their chat
+
+
+def steady(
+    simulator: Simulator, chats: Sequence[int], uploads: Sequence[str], seconds: float
+) -> list[bool]:
+    calls, deliveries = simulator.called, simulator.delivered
+    count = int(seconds * STEADY_PER_S)
+    began = time.perf_counter()
+    for n in range(count):
+        time.sleep(max(0.0, began + n / STEADY_PER_S - time.perf_counter()))
+        simulator.do(a_photo(chats[n % len(chats)], uploads[n % len(uploads)]))
+    wait_until(lambda: len(simulator.calls("sendMessage", calls)) >= count, 60)
+    answers = by_chat(simulator.calls("sendMessage", calls), "at")
+    offset = time.time() - time.monotonic()  # the calls have the one clock, deliveries the other
+    brought = by_chat(simulator.get(f"/sim/deliveries?since={deliveries}"), "started_at")
+    waits_ms = sorted(
+        1000 * (answered - offset - started)
+        for chat, times in brought.items()
+        for started, answered in zip(times, answers[chat], strict=True)
+    )
+    p50, p99 = (statistics.quantiles(waits_ms, n=100)[percent - 1] for percent in (50, 99))
+    print(f"steady: {count} photos, {STEADY_PER_S}/s from {len(chats)} chats")
+    return [
+        judged(
+            f"photo in, answer out: p50 {p50:.1f} ms", p50 < P50_LIMIT_MS, f"bar {P50_LIMIT_MS} ms"
+        ),
+        judged(
+            f"photo in, answer out: p99 {p99:.1f} ms", p99 < P99_LIMIT_MS, f"bar {P99_LIMIT_MS} ms"
+        ),
+    ]
+
+
+def bursts(
+    simulator: Simulator,
+    process: psutil.Process,
+    chats: Sequence[int],
+    uploads: Sequence[str],
+    database: Path,
+    bundle: Path,
+    rounds: int,
+) -> list[bool]:
+    """Take turns: a burst, and the floor over the files that it sent."""
+    found: list[Burst] = []
+    floors: list[float] = []
+    alone_ms: list[tuple[float, float]] = []
+    for _ in range(rounds):
+        found.append(burst(simulator, process, chats, uploads, database))
+        before = cpu_s(psutil.Process(), simulator.process)
+        floors.append(floor(simulator, chats, bundle))
+        alone_ms.append(cpu_ms(before, psutil.Process(), simulator.process))
+    acknowledged = statistics.median(one.acknowledged_per_s for one in found)
+    p99 = statistics.median(statistics.quantiles(one.acknowledge_ms, n=100)[98] for one in found)
+    committed = statistics.median(one.committed_per_s for one in found)
+    shares = [one.committed_per_s / each for one, each in zip(found, floors, strict=True)]
+    share, sent = statistics.median(shares), statistics.median(one.sent_per_s for one in found)
+    print(f"burst: {BURST_PHOTOS} photos from {len(chats)} chats at once, {rounds} rounds")
+    alone = statistics.median(floors)
+    print(f"answers committed {committed:.0f}/s; floor without a database {alone:.0f}/s")
+    for what, sides in (("bot", [one.cpu_ms for one in found]), ("floor", alone_ms)):
+        own, fake = (statistics.median(side) for side in zip(*sides, strict=True))
+        print(f"processor time a photo: {what} {own:.1f} ms, fake Telegram {fake:.1f} ms")
+    return [
+        judged(
+            f"acknowledged {acknowledged:.0f}/s",
+            acknowledged >= ACKNOWLEDGED_PER_S,
+            f"bar {ACKNOWLEDGED_PER_S:.0f}/s",
+        ),
+        judged(
+            f"acknowledge p99 {p99:.1f} ms",
+            p99 < ACKNOWLEDGE_P99_MS,
+            f"bar {ACKNOWLEDGE_P99_MS} ms",
+        ),
+        judged(
+            f"committed: {share:.2f} of the floor ({min(shares):.2f} to {max(shares):.2f})",
+            share >= SHARE_OF_FLOOR,
+            f"bar {SHARE_OF_FLOOR:.2f}",
+        ),
+        judged(
+            f"sent {sent:.1f}/s of {LIMIT_PER_S}/s allowed",
+            sent >= SHARE_OF_LIMIT * LIMIT_PER_S,
+            f"bar {SHARE_OF_LIMIT:.2f}",
+        ),
+    ]
+
+
+def burst(
+    simulator: Simulator,
+    process: psutil.Process,
+    chats: Sequence[int],
+    uploads: Sequence[str],
+    database: Path,
+) -> Burst:
+    calls, deliveries = simulator.called, simulator.delivered
+    before, spent = answered(database), cpu_s(process, simulator.process)
+    actions = [
+        a_photo(chats[n % len(chats)], uploads[n % len(uploads)]) for n in range(BURST_PHOTOS)
+    ]
+    simulator.do(*actions)
+    wait_until(lambda: answered(database) - before >= BURST_PHOTOS, 120, pause_s=0.02)
+    committed_at = time.monotonic()
+    spent_ms = cpu_ms(spent, process, simulator.process)
+    wait_until(lambda: len(simulator.calls("sendMessage", calls)) >= BURST_PHOTOS, 120, pause_s=1)
+    taken = simulator.get(f"/sim/deliveries?since={deliveries}")
+    assert all(one["status"] == 200 and one["attempt"] == 1 for one in taken)
+    assert len({one["update_id"] for one in taken}) == len(taken) == BURST_PHOTOS
+    began, ended = min(one["started_at"] for one in taken), max(one["ended_at"] for one in taken)
+    sent = sorted(one["at"] for one in simulator.calls("sendMessage", calls))
+    assert len(sent) == BURST_PHOTOS
+    # The last ones wait for the limit of their own chats: the limit in all shows before.
+    most = sent[: BURST_PHOTOS * 4 // 5]
+    return Burst(
+        acknowledged_per_s=BURST_PHOTOS / (ended - began),
+        acknowledge_ms=[1000 * (one["ended_at"] - one["started_at"]) for one in taken],
+        committed_per_s=BURST_PHOTOS / (committed_at - began),
+        sent_per_s=(len(most) - 1) / (most[-1] - most[0]),
+        cpu_ms=spent_ms,
+    )
+
+
+def cpu_s(*processes: psutil.Process) -> list[float]:
+    return [sum(process.cpu_times()[:2]) for process in processes]
+
+
+def cpu_ms(before: Sequence[float], *processes: psutil.Process) -> tuple[float, float]:
+    """Return milliseconds a photo that two processes computed since."""
+    own, fake = (
+        1000 * (now - then) / BURST_PHOTOS
+        for now, then in zip(cpu_s(*processes), before, strict=True)
+    )
+    return own, fake
+
+
+def floor(simulator: Simulator, chats: Sequence[int], bundle: Path) -> float:
+    """Fetch and look at the files of the last burst; returns photos a second."""
+    files = [
+        FileRef(file_id=message["photo"][-1]["file_id"])
+        for chat in chats
+        for message in [
+            one for one in simulator.get(f"/sim/chats/{chat}/messages") if "photo" in one
+        ][-BURST_PHOTOS // len(chats) :]
+    ]
+    predictor = Predictor.load(bundle, pair=FASTEST)
+
+    async def run() -> float:
+        batcher = Batcher(lambda: predictor, queue_size=64)
+        waiting = iter(files)
+
+        async def one_after_another(client: Client) -> None:
+            for file in waiting:
+                await batcher.submit(await client.download(file))
+
+        async with Client(TOKEN, simulator.url) as client:
+            began = time.perf_counter()
+            await asyncio.gather(*(one_after_another(client) for _ in range(AT_ONCE)))
+            seconds = time.perf_counter() - began
+        await batcher.close()
+        return len(files) / seconds
+
+    sys.setswitchinterval(0.001)
+    return uvloop.run(run())
+
+
+def by_chat(rows: Sequence[Any], time_of: str) -> dict[int, list[float]]:
+    found: dict[int, list[float]] = {}
+    for row in rows:
+        found.setdefault(row["chat_id"], []).append(row[time_of])
+    return found
+
+
+def answered(database: Path) -> int:
+    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened:
+        query = "SELECT count(*) FROM updates WHERE state <> 'waiting'"
+        return int(opened.execute(query).fetchone()[0])
+
+
+def a_photo(chat: int, upload: str) -> dict[str, object]:
+    return {"do": "photo", "chat": chat, "user": chat, "upload": upload}
+
+
+def wait_until(true: Any, within_s: float, pause_s: float = 0.2) -> None:
+    deadline = time.perf_counter() + within_s
+    while not true():
+        if time.perf_counter() > deadline:
+            raise SystemExit("the bot did not get there in time")
+        time.sleep(pause_s)
+
+
+@contextmanager
+def simulated() -> Iterator[Simulator]:
+    """Run the fake Telegram; sends over its limits are counted, not refused."""
+    command = [sys.executable, "-m", "doggo.telegram_sim", "--port", "0", "--token", TOKEN]
+    process = subprocess.Popen([*command, "--no-limits"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        with httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
+            yield Simulator(url, http, psutil.Process(process.pid))
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextmanager
+def bot(simulator: Simulator) -> Iterator[psutil.Process]:
+    """Run `doggo serve` with a webhook, until Telegram knows of it."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "TELE_API_KEY": TOKEN,
+        "DOGGO_TELEGRAM_URL": simulator.url,
+        "DOGGO_RUNTIME": FASTEST.name,
+    }
+    webhook = f"http://127.0.0.1:{port}"
+    command = [DOGGO, "serve", "--port", str(port), "--webhook", webhook]
+    with running(command, environment, port, "/readyz") as server:
+        wait_until(lambda: simulator.calls("setMyCommands"), 30)
+        yield psutil.Process(server.process.pid)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
