@@ -221,9 +221,10 @@ def stranger_says(text: str, update_id: int) -> bytes:
 def test_nothing_of_people_is_left(
     world: World, log: Log, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    world.sim.telegram.faults.add(Fault(trouble=Trouble.SLOW, seconds=0.7, times=2))
+    slow = Fault(trouble=Trouble.SLOW, method="sendMessage", chat_id=ADA, seconds=0.7)
+    world.sim.telegram.faults.add(slow)
     world.says(ADA, "/start")
-    wait_for(lambda: stored(world.database))
+    wait_for(lambda: any(row.chat_id == ADA for row in stored(world.database)))
     assert f"{ADA} in SQLite's bytes" in world.found_in_files(), "the search finds nothing at all"
     talk(world)
     fail(world)
