@@ -45,7 +45,7 @@ class Inbox:
 
     Args:
         me: who we are at Telegram.
-        on_new: called after updates that want an answer were stored.
+        on_new: told the lowest number of updates that want an answer, once they are stored.
         count: told the kind of each update that was new, for the metrics.
     """
 
@@ -54,7 +54,7 @@ class Inbox:
         journal: Journal,
         me: BotName,
         *,
-        on_new: Callable[[], None],
+        on_new: Callable[[int], None],
         count: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -78,8 +78,8 @@ class Inbox:
         new = await self._journal.write(partial(_store, found=numbered, now=now))
         for one in new:
             self._count(one.kind)
-        if any(isinstance(one, Incoming) for one in new):
-            self._on_new()
+        if asking := [one.update_id for one in new if isinstance(one, Incoming)]:
+            self._on_new(min(asking))
         return len(new)
 
 
