@@ -18,13 +18,14 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from doggo.core.errors import StorageError
 
 logger = logging.getLogger(__name__)
 
 MOST_TOGETHER = 256
+_FAULTS_OF_THE_WORK = (DataError, IntegrityError, ProgrammingError)
 
 T = TypeVar("T")
 
@@ -121,8 +122,10 @@ class Journal:
             with self.engine.begin() as connection:
                 for work in batch:
                     _do(work, connection)
-        except DBAPIError as error:
-            self._refused(batch, error)
+        except Exception as error:  # noqa: BLE001 - all wait for this thread: it never ends
+            logger.error("journal.refused work=%d error=%s", len(batch), type(error).__name__)
+            for work in batch:
+                work.error = _refusal(error)
 
     def _empty_log(self) -> None:
         if self.engine.dialect.name != "sqlite":
@@ -134,13 +137,14 @@ class Journal:
             finally:
                 raw.close()
 
-    def _refused(self, batch: list[_Work[Any]], error: DBAPIError) -> None:
-        said = str(error.orig).strip().splitlines()[0]
-        logger.error("journal.refused work=%d error=%s", len(batch), type(error.orig).__name__)
-        advice = "the disk is full: free some space" if "full" in said else said
-        for work in batch:
-            work.error = StorageError(f"the bot's database refused: {advice}")
-            work.error.__cause__ = error
+
+def _refusal(error: Exception) -> StorageError:
+    said = str(error.orig) if isinstance(error, DBAPIError) else type(error).__name__
+    full = "full" in said or "No space left" in said
+    advice = "the disk is full: free some space" if full else said.strip().partition("\n")[0]
+    refusal = StorageError(f"the bot's database refused: {advice}")
+    refusal.__cause__ = error
+    return refusal
 
 
 def _do(work: _Work[Any], connection: Connection) -> None:
@@ -154,7 +158,8 @@ def _do(work: _Work[Any], connection: Connection) -> None:
         if error.connection_invalidated or "full" in str(error.orig):
             raise
         savepoint.rollback()
-        work.error = error
+        # What is no fault of the work, such as a deadlock or PostgreSQL's full disk, may pass.
+        work.error = error if isinstance(error, _FAULTS_OF_THE_WORK) else _refusal(error)
     except BaseException as error:  # noqa: BLE001 - goes to the caller, whatever it is
         savepoint.rollback()
         work.error = error
