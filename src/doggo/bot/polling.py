@@ -19,7 +19,7 @@ WAIT_S = 25
 CONFLICTS = 3
 """Refusals before a newcomer gives way: one is left behind by a poll that just ended."""
 
-NEWCOMER_S = 5.0
+NEWCOMER_S = 3.0
 """Who is refused for the first time so soon after its start came second; it gives way, and who
 polled before goes on."""
 

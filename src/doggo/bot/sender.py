@@ -215,11 +215,11 @@ class Sender:
                 lane.done_with(row)
             case Fate.LATER:
                 until = now + decision.pause_s
+                if decision.everything:  # from now on, not from when the disk has it
+                    self._paused_until = max(self._paused_until, until)
                 await self._keep(lambda c: replies.postpone(c, row, until=until))
                 if lane.rows:
                     lane.rows[0] = _again(row, until)
-                if decision.everything:
-                    self._paused_until = max(self._paused_until, until)
             case Fate.DROP_CHAT:
                 await self._keep(lambda c: self._drop(c, row, now))
                 for lane_of_chat in self._lanes_of(row.chat_id):
