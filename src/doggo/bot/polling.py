@@ -75,12 +75,13 @@ async def poll(
                 raise UsageError(
                     "Telegram refuses TELE_API_KEY: ask @BotFather for a new token"
                 ) from error
-            logger.warning("polling.failed trouble=%s", error.trouble)
             if error.trouble is Trouble.CONFLICT:
+                logger.info("polling.conflict")
                 if rivals.refused(time.monotonic()):
                     raise UsageError(_conflict(error)) from error
                 await asyncio.sleep(conflict_pause_s)
             else:
+                logger.warning("polling.failed trouble=%s", error.trouble)
                 await asyncio.sleep(max(pause_s_after(failures), error.retry_after_s))
                 failures += 1
         else:
