@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.botting import (
+from tests.bot_processes import (
     COLOURS,
     CONSENT,
     Asked,
@@ -108,7 +108,7 @@ def pairs_are_never_swapped(scene: Scene, *, pairs: int, people: int) -> None:
 
 
 def test_two_photos_at_once_are_never_swapped(scene: Scene) -> None:
-    pairs_are_never_swapped(scene, pairs=50, people=20)
+    pairs_are_never_swapped(scene, pairs=30, people=20)
 
 
 @pytest.mark.soak
