@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, event, func, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from doggo.core.errors import StorageError
 from doggo.storage.engine import open_chat_database, people_table
@@ -109,4 +109,36 @@ def test_tidy_leaves_no_byte_of_what_was_deleted(tmp_path: Path) -> None:
     journal.submit(lambda c: c.execute(people_table.delete())).result(10)
     journal.tidy().result(10)
     assert not any(b"a-secret-name" in file.read_bytes() for file in tmp_path.iterdir())
+    journal.close()
+
+
+def test_what_is_no_fault_of_the_work_is_told_as_the_databases(chat_database: str) -> None:
+    journal = Journal(open_chat_database(chat_database))
+
+    def deadlock(connection: Connection) -> None:
+        raise OperationalError("DELETE", {}, Exception("deadlock detected"))
+
+    gate = threading.Event()
+    journal.submit(lambda _: gate.wait(10))
+    bad, good = journal.submit(deadlock), journal.submit(a_person("good"))
+    gate.set()
+    with pytest.raises(StorageError, match="refused: deadlock detected"):
+        bad.result(10)
+    assert good.result(10) == "good"
+    assert journal.submit(count).result(10) == 1
+    journal.close()
+
+
+def test_the_thread_outlives_an_error_that_is_not_the_drivers(tmp_path: Path) -> None:
+    journal = Journal(open_chat_database(f"sqlite:///{tmp_path / 'bot.db'}"))
+
+    def fail(_: object) -> None:
+        raise RuntimeError("a bug at the commit")
+
+    event.listen(journal.engine, "commit", fail)
+    with pytest.raises(StorageError, match="refused: RuntimeError"):
+        journal.submit(a_person("lost")).result(10)
+    event.remove(journal.engine, "commit", fail)
+    assert journal.submit(a_person("kept")).result(10) == "kept"
+    assert journal.submit(count).result(10) == 1
     journal.close()

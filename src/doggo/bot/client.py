@@ -7,6 +7,7 @@ of every address, so nothing of an address is ever put into an error or a log.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -105,6 +106,8 @@ class Client:
 
     def __init__(self, token: str, url: str = TELEGRAM_URL) -> None:
         base = url.rstrip("/")
+        # Else the library warns at each pause that Telegram asks for (22.2 on).
+        os.environ.setdefault("PTB_TIMEDELTA", "true")
         self._requests = (_request(_POOL), _request(1))
         try:
             self._bot = telegram.Bot(

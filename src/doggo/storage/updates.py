@@ -171,6 +171,23 @@ def begin(connection: Connection, update_ids: Collection[int]) -> None:
     )
 
 
+def lay_down(connection: Connection, update_ids: Collection[int]) -> None:
+    """Take back `begin` for updates that wait on: the process ends, but did not die of them."""
+    connection.execute(
+        update(updates_table)
+        .where(_columns.update_id.in_(update_ids), _columns.starts > 0)
+        .values(starts=_columns.starts - 1)
+    )
+
+
+def any_settled(connection: Connection, update_ids: Collection[int]) -> bool:
+    """Return whether one of these was answered or given up already."""
+    query = select(_columns.update_id).where(
+        _columns.update_id.in_(update_ids), _columns.state != State.WAITING
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def answered(connection: Connection, update_ids: Collection[int], now: float) -> None:
     """Mark updates whose replies were put into the outbox in the same transaction."""
     connection.execute(_ANSWERED, [{"number": one, "now": now} for one in update_ids])
