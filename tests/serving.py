@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from doggo.apps.api import create_app, watch_models
+from doggo.apps.bot import ServedBot
 from doggo.serve.metrics import Metrics
 from doggo.serve.models import ModelSource
 from doggo.serve.run import run
@@ -25,12 +26,14 @@ class Serving:
         models: what it serves; `look()` makes it look at its source now.
     """
 
-    def __init__(self, source: ModelSource, **settings: object) -> None:
+    def __init__(
+        self, source: ModelSource, bot: ServedBot | None = None, **settings: object
+    ) -> None:
         metrics = Metrics()
         self.models = watch_models(source, metrics)
         self.models.look()
         chosen = Settings(_env_file=None, **settings)  # type: ignore[call-arg,arg-type]
-        self._app = create_app(self.models, chosen, metrics)
+        self._app = create_app(self.models, chosen, metrics, bot)
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._stop: Callable[[], None] = lambda: None

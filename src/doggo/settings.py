@@ -95,6 +95,9 @@ class Settings(BaseSettings):
     telegram_url: str = "https://api.telegram.org"
     """The Bot API server: Telegram's, one's own, or a fake one to rehearse with."""
 
+    ngrok_url: str = "http://127.0.0.1:4040"
+    """Where the ngrok of this machine tells its tunnels (its `web_addr`)."""
+
     bot_database: SecretStr | None = None
     """Where updates wait: `postgresql://USER:PASSWORD@HOST/NAME`; empty: SQLite under `home`."""
 

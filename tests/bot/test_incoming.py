@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doggo.bot import search
+from doggo.bot.callback import untag
 from doggo.bot.inbox import from_payload, to_payload
 from doggo.bot.incoming import BotName, read_update
 from doggo.core.chat import ChatKind, FileRef, Incoming, Kind, Preview, Unanswered
@@ -325,3 +327,13 @@ def test_whatever_comes_is_read_or_recorded_and_can_be_stored(
         assert b"\\u0000" not in stored
         assert json.dumps(payload, ensure_ascii=False).encode()  # no half of a surrogate pair
         assert from_payload(json.loads(stored)) == found
+
+
+def test_a_breed_chosen_in_the_search_is_understood_with_its_photo() -> None:
+    """The two parts that must agree: what the search sends, and what is read of it."""
+    tag = "IiJ0c8vWQtOkS0Y3yXbOaw"
+    found = read(message(text=f"🐶 Border Collie\n📷 {tag}", via_bot=OURS))
+    assert found.kind is Kind.TEXT
+    understood = search.said(found.text, ("border_collie",))
+    assert understood is not None
+    assert (understood.breed, understood.prediction_id) == ("border_collie", untag(tag))

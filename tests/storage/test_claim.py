@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 from tests.postgres import PostgresServer
@@ -41,5 +42,17 @@ def test_who_lost_it_with_the_connection_is_told(postgres_server: PostgresServer
     assert second.take()
     assert not first.take()
     second.release()
+    for engine in engines:
+        engine.dispose()
+
+
+def test_what_one_thread_took_another_may_give_back(chat_database: str) -> None:
+    engines = [open_chat_database(chat_database) for _ in range(2)]
+    first, second = (Claim(engine) for engine in engines)
+    with ThreadPoolExecutor(1) as elsewhere:
+        assert elsewhere.submit(first.take).result(10)
+        first.release()
+        assert elsewhere.submit(second.take).result(10)
+        second.release()
     for engine in engines:
         engine.dispose()

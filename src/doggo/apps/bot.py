@@ -145,7 +145,7 @@ def served_bot(
 
     client = wiring.telegram_client(settings)
     if ngrok:
-        webhook = _tunnel(say) or webhook
+        webhook = _tunnel(settings, say) or webhook
     return ServedBot(
         client,
         wiring.open_journal(settings),
@@ -197,9 +197,9 @@ def run_polling(source: ModelSource, settings: Settings, *, say: Callable[[str],
         journal.close()
 
 
-def _tunnel(say: Callable[[str], None]) -> str | None:
+def _tunnel(settings: Settings, say: Callable[[str], None]) -> str | None:
     try:
-        return tunnel_url()
+        return tunnel_url(settings.ngrok_url)
     except UsageError as error:
         say(f"doggo: {error}")
         return None

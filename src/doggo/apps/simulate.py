@@ -79,7 +79,11 @@ def _served(telegram: Telegram, port: int) -> Iterator[str]:
             f"cannot listen on port {port}: {explain_os_error(error)}; choose another with --port"
         ) from error
     config = uvicorn.Config(
-        create_app(telegram), ws="none", log_config=None, timeout_graceful_shutdown=1
+        create_app(telegram),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -14,6 +14,7 @@ from datetime import timedelta
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import telegram
 from telegram.error import (
@@ -36,12 +37,13 @@ WEBHOOK_CONNECTIONS = 10
 """Updates that Telegram brings at once (40 if not told). Each waits for the others of its moment;
 ten over a round trip of 0.1 s are 100 a second, three times what may be answered."""
 
-_CONNECT_S, _READ_S = 10.0, 20.0
+PATIENCE_S = 20.0
+
+_CONNECT_S = 10.0
 _POOL = 16  # each request looks at all that are open
 
-# Their messages name addresses, and the token is part of each.
-for _name in ("httpx", "httpcore", "telegram"):
-    logging.getLogger(_name).addFilter(lambda record: record.levelno >= logging.ERROR)
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_LIBRARIES = ("httpx", "httpcore", "telegram")
 
 
 class Trouble(StrEnum):
@@ -102,13 +104,22 @@ class Client:
     Args:
         url: of the Bot API server; another one than Telegram's for rehearsals and for those who
             run their own.
+        patience_s: how long Telegram may be silent within a call.
+
+    The log records of the libraries below are turned off: they name the token and what is said.
     """
 
-    def __init__(self, token: str, url: str = TELEGRAM_URL) -> None:
+    def __init__(
+        self, token: str, url: str = TELEGRAM_URL, *, patience_s: float = PATIENCE_S
+    ) -> None:
+        for name in _LIBRARIES:
+            # A level holds for the loggers below too, as `telegram.Bot`; a filter does not.
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        # The library's own word for "durations as timedelta"; without it each 429 is a warning.
+        os.environ.setdefault("PTB_TIMEDELTA", "1")
         base = url.rstrip("/")
-        # Else the library warns at each pause that Telegram asks for (22.2 on).
-        os.environ.setdefault("PTB_TIMEDELTA", "true")
-        self._requests = (_request(_POOL), _request(1))
+        self._patience_s = patience_s
+        self._requests = tuple(_request(base, size, patience_s) for size in (_POOL, 1))
         try:
             self._bot = telegram.Bot(
                 token,
@@ -153,8 +164,9 @@ class Client:
         Raises:
             CallError: it failed; the error says what that means.
         """
-        # Not the library's methods of these names: what they parse of the answer is not used.
-        await _told(self._bot._post(method, dict(arguments)))
+        # Not its own methods: a result that its types cannot read was sent all the same, and
+        # would be sent again.
+        await _told(self._bot._post(method.value, dict(arguments)))
 
     async def typing(self, chat_id: int, thread_id: int | None) -> None:
         """Show that an answer is on its way; for five seconds or until it comes."""
@@ -175,15 +187,23 @@ class Client:
             raise FileTooBigError
         try:
             found = await _told(self._bot.get_file(file.file_id))
-            if (found.file_size or 0) > MAX_DOWNLOAD_BYTES:
-                raise FileTooBigError
-            data = await _told(found.download_as_bytearray())
         except CallError as error:
             if error.trouble is not Trouble.REFUSED:
                 raise
             if "too big" in error.words.lower():
                 raise FileTooBigError from error
             raise FileGoneError from error
+        if (found.file_size or 0) > MAX_DOWNLOAD_BYTES:
+            raise FileTooBigError
+        if not found.file_path:
+            raise FileGoneError
+        try:
+            data = await _told(found.download_as_bytearray())
+        except CallError as error:
+            # The token was good a moment ago: a 404 means the file here.
+            if error.trouble in (Trouble.REFUSED, Trouble.TOKEN):
+                raise FileGoneError from error
+            raise
         if found.file_size is not None and len(data) < found.file_size:
             raise CallError(Trouble.AWAY, "the file came cut off")
         return bytes(data)
@@ -202,7 +222,8 @@ class Client:
         if offset is not None:
             asked["offset"] = offset
         # Not `get_updates`: an update that its types cannot read would stop the bot for ever.
-        found = await _told(self._bot._post("getUpdates", asked, read_timeout=wait_s + _READ_S))
+        patience_s = wait_s + self._patience_s
+        found = await _told(self._bot._post("getUpdates", asked, read_timeout=patience_s))
         return list(found) if isinstance(found, list) else []
 
     async def set_webhook(self, url: str, secret: str) -> None:
@@ -238,14 +259,16 @@ class Client:
         await _told(self._bot._post("setMyCommands", dict(menu)))
 
 
-def _request(connections: int) -> HTTPXRequest:
+def _request(base: str, connections: int, patience_s: float) -> HTTPXRequest:
     return HTTPXRequest(
         connection_pool_size=connections,
-        connect_timeout=_CONNECT_S,
-        read_timeout=_READ_S,
-        write_timeout=_READ_S,
-        pool_timeout=_READ_S,
-        media_write_timeout=_READ_S,
+        connect_timeout=min(_CONNECT_S, patience_s),
+        read_timeout=patience_s,
+        write_timeout=patience_s,
+        pool_timeout=patience_s,
+        media_write_timeout=patience_s,
+        # A proxy leads out of this machine: it is no way to one's own loopback.
+        httpx_kwargs={"trust_env": urlsplit(base).hostname not in _LOOPBACK},
     )
 
 
@@ -254,6 +277,9 @@ async def _told(call: Any) -> Any:
         return await call
     except TelegramError as error:
         raise _meaning(error) from None  # the cause names the address
+    except (KeyError, TypeError, AttributeError):
+        # 200, and not what Telegram says: a proxy, a captive portal.
+        raise CallError(Trouble.AWAY, "an answer that is not Telegram's") from None
 
 
 def _meaning(error: TelegramError) -> CallError:

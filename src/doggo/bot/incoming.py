@@ -175,7 +175,9 @@ class _Utf16:
         units = self._units
         for start, length in sorted(parts, reverse=True):
             units = units[: 2 * max(start, 0)] + units[2 * max(start + length, 0) :]
-        return " ".join(self._text(units).split())
+        # Lines stay: what our search sends says in its second line which photo it means.
+        lines = (" ".join(line.split()) for line in self._text(units).splitlines())
+        return "\n".join(line for line in lines if line)
 
     @staticmethod
     def _text(units: bytes) -> str:

@@ -10,6 +10,7 @@ give up   it will never succeed: a person must look
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -89,7 +90,9 @@ def _refused(error: CallError, method: str) -> Decision:
         return Decision(fate=Fate.SENT)
     if "chat not found" in words:
         return Decision(fate=Fate.DROP_CHAT)
-    return Decision(fate=Fate.GIVE_UP, why=f"{method}: {error.words}"[:200])
+    # What Telegram quotes may be somebody's words.
+    why = re.sub(r'"[^"]*"?', '"..."', error.words)
+    return Decision(fate=Fate.GIVE_UP, why=f"{method}: {why}"[:200])
 
 
 def stumbled(attempts: int, error: str) -> Decision:

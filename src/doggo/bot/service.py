@@ -39,10 +39,11 @@ from doggo.storage.people import Pseudonyms
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _TIDY_S = 10.0
 _CLAIM_S = 1.0
-
-T = TypeVar("T")
+_REWRITING_SHARE = 0.001  # of the time that the database may be busy with its own file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,7 @@ class Parts:
         predict: answers a photo's bytes; raises PhotoError, NoModelError or BusyError.
         knowledge: what the model in service knows; the bot's own name is filled in here.
         count: told the kind of each new update.
+        tidy_s: between two times that what is old is forgotten.
     """
 
     client: Client
@@ -63,6 +65,7 @@ class Parts:
     limits: Limits = field(default_factory=Limits)
     in_flight: int = IN_FLIGHT
     count: Callable[[str], None] = lambda _: None
+    tidy_s: float = _TIDY_S
 
 
 class Bot:
@@ -96,8 +99,11 @@ class Bot:
         """
         me = await self._introduce()
         while True:
-            await self._claimed()
-            await self._work_while_it_goes(me)
+            try:
+                await self._claimed()
+                await self._work_while_it_goes(me)
+            finally:
+                self._claim.release()
 
     async def poll(self, on_ready: Callable[[BotName], None]) -> None:
         """Fetch updates and answer them, until cancelled.
@@ -111,12 +117,15 @@ class Bot:
                 f"{self._claim.holder()} is the bot already, with the same database: stop it, "
                 "or set another DOGGO_HOME"
             )
-        me = await self._introduce()
-        await _persistent(self._parts.client.drop_webhook)
-        on_ready(me)
-        while True:
-            await self._work_while_it_goes(me, polling=True)
-            await self._claimed()
+        try:
+            me = await self._introduce()
+            await _persistent(self._parts.client.drop_webhook)
+            on_ready(me)
+            while True:
+                await self._work_while_it_goes(me, polling=True)
+                await self._claimed()
+        finally:
+            self._claim.release()
 
     async def _introduce(self) -> BotName:
         me = await _persistent(self._parts.client.name)
@@ -188,7 +197,7 @@ class Bot:
                 group.create_task(self._hold())
                 group.create_task(worker.run())
                 group.create_task(sender.run())
-                group.create_task(_tidy(parts.journal, sender))
+                group.create_task(_tidy(parts.journal, sender, parts.tidy_s))
                 group.create_task(_show_commands(parts.client))
                 if polling:
                     group.create_task(poll(parts.client, self._inbox))
@@ -231,14 +240,21 @@ async def _show_commands(client: Client) -> None:
             await client.set_commands(menu)
 
 
-async def _tidy(journal: Journal, sender: Sender) -> None:
+async def _tidy(journal: Journal, sender: Sender, every_s: float) -> None:
     """Forget what is old, and let no deleted byte stay in the files."""
+    rewrite_at = 0.0
     while True:
         with contextlib.suppress(Exception):
             await journal.write(_forget_old)
-            await asyncio.wrap_future(journal.tidy())
+            began = time.monotonic()
+            if began < rewrite_at:
+                await asyncio.wrap_future(journal.tidy())
+            else:
+                await asyncio.wrap_future(journal.rewrite())
+                took_s = time.monotonic() - began
+                rewrite_at = began + took_s / _REWRITING_SHARE
         sender.tidy()
-        await asyncio.sleep(_TIDY_S)
+        await asyncio.sleep(every_s)
 
 
 def _forget_old(connection: Connection) -> None:

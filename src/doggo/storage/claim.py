@@ -83,7 +83,8 @@ class Claim:
         return Path(f"{self._engine.url.database}.lock")
 
     def _take_file(self) -> bool:
-        lock = FileLock(self._path, timeout=0)
+        # Taken and given back by different threads: `asyncio.to_thread` chooses one each time.
+        lock = FileLock(self._path, timeout=0, thread_local=False)
         try:
             lock.acquire()
         except Timeout:

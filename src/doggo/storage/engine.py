@@ -1,8 +1,9 @@
 """The bot's database: SQLite in a file, or PostgreSQL by URL; its tables and their version.
 
 Owns connecting, what makes a commit survive a power cut, and what becomes of deleted bytes: in
-SQLite they are overwritten at once (`secure_delete`) and `Journal.tidy` empties the log. The
-queries live beside their noun (`updates.py`, `replies.py`, `people.py`, `told.py`).
+SQLite they are overwritten at once (`secure_delete`), `Journal.tidy` empties the log and
+`Journal.rewrite` the gaps. Errors never show values. The queries live beside their noun
+(`updates.py`, `replies.py`, `people.py`).
 """
 
 from __future__ import annotations
@@ -165,6 +166,7 @@ def _engine(url: str) -> Engine:
             parsed.set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,
             connect_args={"connect_timeout": _TIMEOUT_S},
+            hide_parameters=True,
         )
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise UsageError(
@@ -182,6 +184,7 @@ def _sqlite(path: str) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         connect_args={"timeout": _TIMEOUT_S, "check_same_thread": False},
+        hide_parameters=True,
     )
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
