@@ -68,6 +68,14 @@ _DELIVERED = (
     )
     .values(state=State.DONE.value, finished_at=bindparam("now"), chat_id=None, payload=None)
 )
+_SETTLED = (
+    select(_columns.update_id)
+    .where(
+        _columns.update_id.in_(bindparam("numbers", expanding=True)),
+        _columns.state != State.WAITING.value,
+    )
+    .limit(1)
+)
 _WAITING = (
     select(updates_table)
     .where(_columns.state == State.WAITING.value, _columns.update_id > bindparam("above"))
@@ -182,10 +190,7 @@ def lay_down(connection: Connection, update_ids: Collection[int]) -> None:
 
 def any_settled(connection: Connection, update_ids: Collection[int]) -> bool:
     """Return whether one of these was answered or given up already."""
-    query = select(_columns.update_id).where(
-        _columns.update_id.in_(update_ids), _columns.state != State.WAITING
-    )
-    return connection.execute(query.limit(1)).first() is not None
+    return connection.execute(_SETTLED, {"numbers": list(update_ids)}).first() is not None
 
 
 def answered(connection: Connection, update_ids: Collection[int], now: float) -> None:
