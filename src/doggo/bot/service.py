@@ -230,6 +230,7 @@ async def _tidy(journal: Journal, sender: Sender) -> None:
     while True:
         with contextlib.suppress(Exception):
             await journal.write(_forget_old)
+        with contextlib.suppress(Exception):  # also on a full disk: the log may be what fills it
             await asyncio.wrap_future(journal.tidy())
         sender.tidy()
         await asyncio.sleep(_TIDY_S)
