@@ -12,19 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.bot_processes import (
-    COLOURS,
-    CONSENT,
-    Asked,
-    BotProcess,
-    Rehearsal,
-    Wire,
-    add_bundle,
-    free_port,
-    polling,
-    serving,
-    wait_for,
-)
+from tests.bot_processes import BotProcess, Wire, add_bundle, free_port, polling, serving
+from tests.rehearsing import COLOURS, CONSENT, Asked, Rehearsal, wait_for
 
 IN_FLIGHT = 4
 
@@ -196,14 +185,17 @@ def _count(home: Path, query: str) -> int:
 
 
 def test_a_telegram_that_is_away_is_waited_for(tmp_path: Path) -> None:
-    """Standing still, answering 500, and not there at all; each for some seconds."""
+    """Not there at the start, standing still, answering 500, and gone; each for some seconds."""
     home = tmp_path / "home"
     add_bundle(home)
     with Rehearsal() as rehearsal, Wire(rehearsal.url) as wire:
         asked = Asked(rehearsal)
         chats = rehearsal.users(15)
         words = itertools.count(1)
+        wire.cut()
         with polling(home, wire.url) as bot:
+            wait_for(lambda: "cannot_reach_telegram" in bot.said(), what="a first failure")
+            wire.join()
             bot.ready()
 
             def everybody() -> Iterator[tuple[int, str]]:

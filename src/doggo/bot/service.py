@@ -246,6 +246,7 @@ async def _tidy(journal: Journal, sender: Sender, every_s: float) -> None:
     while True:
         with contextlib.suppress(Exception):
             await journal.write(_forget_old)
+        with contextlib.suppress(Exception):  # also on a full disk: the log may be what fills it
             began = time.monotonic()
             if began < rewrite_at:
                 await asyncio.wrap_future(journal.tidy())

@@ -15,7 +15,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from sqlalchemy import Connection
@@ -265,16 +265,7 @@ class Worker:
         await self._write(lambda c: updates.postpone(c, ids, until=until, error=why, failed=failed))
         chat.not_before = until
         for place, row in enumerate(rows):
-            chat.rows[place] = UpdateRow(
-                update_id=row.update_id,
-                kind=row.kind,
-                chat_id=row.chat_id,
-                payload=row.payload,
-                received_at=row.received_at,
-                starts=row.starts,
-                attempts=row.attempts + failed,
-                not_before=until,
-            )
+            chat.rows[place] = replace(row, attempts=row.attempts + failed, not_before=until)
 
     async def _write(self, do: Callable[[Connection], None]) -> None:
         try:
