@@ -6,8 +6,9 @@ A fake Telegram runs as a process of its own (`python -m doggo.telegram_sim`) an
 `steady`: 10 photos a second from 50 chats; from the moment a photo is brought until its answer
 arrives. `burst`: 1,000 photos from 250 chats at once over 40 connections, as Telegram would: how
 quickly they are acknowledged (each is on the disk by then), and how quickly their answers are
-committed. Its floor is the same client, fake Telegram and predictor in a loop that fetches and
-looks at the same 1,000 files and has neither database nor outbox, in turn with the bursts.
+committed. Its floor is the same client, fake Telegram and predictor in a loop that fetches the
+same 1,000 files, looks at them and sends answers within the same limit, and has neither webhook nor
+database, in turn with the bursts.
 `sending`: how close to Telegram's 30 messages a second the answers of a burst leave.
 Photos: DOGGO_PHOTOS or ../shared/photos, else the 20 of the foolbox package.
 """
@@ -35,7 +36,8 @@ import psutil
 import uvloop
 
 from doggo.bot.client import Client
-from doggo.core.chat import FileRef
+from doggo.bot.limits import Limits, Pace
+from doggo.core.chat import FileRef, Method
 from doggo.serve.batcher import Batcher
 from doggo.vision.predictor import Predictor
 from doggo.vision.runtime import usable_pairs
@@ -50,6 +52,11 @@ P50_LIMIT_MS, P99_LIMIT_MS = 60.0, 200.0
 ACKNOWLEDGED_PER_S, ACKNOWLEDGE_P99_MS = 300.0, 50.0
 SHARE_OF_FLOOR, SHARE_OF_LIMIT = 0.70, 0.90
 LIMIT_PER_S = 30
+ANSWER = {  # about as long as a real one
+    "text": "🐶 <b>Beagle</b>. I'm sure.\n\n<pre>" + "Beagle\n" + 22 * "█" + "</pre>",
+    "parse_mode": "HTML",
+    "reply_markup": {"inline_keyboard": [[{"text": "Right", "callback_data": 30 * "x"}]]},
+}
 FASTEST = BF16 if BF16 in usable_pairs() else F32  # of both sides
 
 
@@ -259,9 +266,9 @@ def cpu_ms(before: Sequence[float], *processes: psutil.Process) -> tuple[float, 
 
 
 def floor(simulator: Simulator, chats: Sequence[int], bundle: Path) -> float:
-    """Fetch and look at the files of the last burst; returns photos a second."""
+    """Fetch and look at the files of the last burst, and answer; returns photos a second."""
     files = [
-        FileRef(file_id=message["photo"][-1]["file_id"])
+        (chat, FileRef(file_id=message["photo"][-1]["file_id"]))
         for chat in chats
         for message in [
             one for one in simulator.get(f"/sim/chats/{chat}/messages") if "photo" in one
@@ -271,16 +278,27 @@ def floor(simulator: Simulator, chats: Sequence[int], bundle: Path) -> float:
 
     async def run() -> float:
         batcher = Batcher(lambda: predictor, queue_size=64)
-        waiting = iter(files)
+        waiting, answers = iter(files), asyncio.Queue[int]()
 
-        async def one_after_another(client: Client) -> None:
-            for file in waiting:
+        async def look(client: Client) -> None:
+            for chat, file in waiting:
                 await batcher.submit(await client.download(file))
+                answers.put_nowait(chat)
+
+        async def send(client: Client) -> None:
+            pace = Pace(Limits().overall)
+            while True:
+                arguments = {"chat_id": await answers.get(), **ANSWER}
+                await asyncio.sleep(max(0.0, pace.free_at() - time.monotonic()))
+                pace.take(time.monotonic())
+                await client.call(Method.SEND_MESSAGE, arguments)
 
         async with Client(TOKEN, simulator.url) as client:
+            sender = asyncio.create_task(send(client))
             began = time.perf_counter()
-            await asyncio.gather(*(one_after_another(client) for _ in range(AT_ONCE)))
+            await asyncio.gather(*(look(client) for _ in range(AT_ONCE)))
             seconds = time.perf_counter() - began
+            sender.cancel()
         await batcher.close()
         return len(files) / seconds
 

@@ -21,9 +21,25 @@ import psycopg
 import pytest
 
 
-@dataclass(frozen=True)
+@dataclass
 class PostgresServer:
     port: int
+    _command: list[str | Path]
+    _options: dict[str, Any]
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self._options
+        )
+        _wait_for(self)
+
+    def stop(self) -> None:
+        """End it in a moment: it does not wait for its clients."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(30)
 
     def new_database(self, name: str) -> str:
         """Make an empty database and return its URL."""
@@ -50,17 +66,14 @@ def postgres() -> Iterator[PostgresServer]:
         if made.returncode:
             pytest.skip(f"PostgreSQL cannot be set up here: {made.stderr.strip()[-200:]}")
         port = _free_port()
-        server = subprocess.Popen(
-            [binaries / "postgres", "-D", folder / "data", "-k", "", "-h", "127.0.0.1",
-             "-p", str(port), "-F"],
-            cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_whom,
-        )  # fmt: skip
+        command = [binaries / "postgres", "-D", folder / "data", "-k", "", "-h", "127.0.0.1",
+                   "-p", str(port), "-F"]  # fmt: skip
+        server = PostgresServer(port, command, {"cwd": folder, **as_whom})
+        server.start()
         try:
-            _wait_for(PostgresServer(port))
-            yield PostgresServer(port)
+            yield server
         finally:
-            server.send_signal(signal.SIGINT)  # fast: does not wait for connections
-            server.wait(30)
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

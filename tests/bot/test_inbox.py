@@ -54,7 +54,8 @@ class Told:
 
         return asyncio.run(once())
 
-    def _new(self) -> None:
+    def _new(self, first: int) -> None:
+        assert first > 0
         self.news += 1
 
     def rows(self) -> list[Any]:

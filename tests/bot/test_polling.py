@@ -13,7 +13,7 @@ from tests.simulating import TOKEN, Simulating, wait_for
 from doggo.bot.client import Client
 from doggo.bot.inbox import Inbox
 from doggo.bot.incoming import BotName
-from doggo.bot.polling import poll
+from doggo.bot.polling import CONFLICTS, NEWCOMER_S, Rivals, poll
 from doggo.core.errors import StorageError, UsageError
 from doggo.storage import updates
 from doggo.storage.engine import open_chat_database
@@ -52,7 +52,7 @@ def polling(sim: Simulating, journal: Journal, until: int, kind: type[Inbox] = I
     """Poll until so many updates wait in the inbox, or an error ends it."""
 
     async def scenario() -> None:
-        inbox = kind(journal, ME, on_new=lambda: None)
+        inbox = kind(journal, ME, on_new=lambda _: None)
         async with Client(TOKEN, sim.url, patience_s=5) as client:
             task = asyncio.create_task(poll(client, inbox, wait_s=1, conflict_pause_s=0.05))
             while not task.done() and journal.submit(updates.count_waiting).result(10) < until:
@@ -120,7 +120,7 @@ def test_a_webhook_that_is_set_meanwhile_ends_it_with_a_line(
 def test_another_poller_ends_it_with_a_line(sim: Simulating, journal: Journal) -> None:
     async def rival() -> None:
         async with Client(TOKEN, sim.url, patience_s=5) as client:
-            inbox = Inbox(journal, ME, on_new=lambda: None)
+            inbox = Inbox(journal, ME, on_new=lambda _: None)
             ours = asyncio.create_task(poll(client, inbox, wait_s=5, conflict_pause_s=0.05))
             async with Client(TOKEN, sim.url, patience_s=5) as other:
                 while not ours.done():
@@ -138,7 +138,7 @@ def test_a_conflict_that_an_ended_poll_leaves_behind_is_no_reason_to_stop(
     sim.start_user()
 
     async def scenario() -> None:
-        inbox = Inbox(journal, ME, on_new=lambda: None)
+        inbox = Inbox(journal, ME, on_new=lambda _: None)
         async with Client(TOKEN, sim.url) as client, Client(TOKEN, sim.url) as other:
             task = asyncio.create_task(poll(client, inbox, wait_s=5, conflict_pause_s=0.05))
             await asyncio.sleep(0.3)
@@ -156,3 +156,25 @@ def test_a_token_that_was_revoked_ends_it_with_a_line(sim: Simulating, journal: 
     sim.telegram.token = "424242:another"  # noqa: S105 - as BotFather's /revoke
     with pytest.raises(UsageError, match="TELE_API_KEY"):
         polling(sim, journal, until=1)
+
+
+def gives_way_at(began_at: float, refused_at: list[float]) -> float | None:
+    rivals = Rivals(began_at)
+    return next((now for now in refused_at if rivals.refused(now)), None)
+
+
+def test_the_newcomer_gives_way_and_who_was_there_goes_on() -> None:
+    # They refuse each other in turn: who polls ends the other's waiting.
+    there = [100.0 + 2 * n for n in range(CONFLICTS)]
+    newcomer = [at + 1 for at in there]
+    assert gives_way_at(100.0 - NEWCOMER_S, there) is None
+    assert gives_way_at(100.0, newcomer) == newcomer[-1]
+
+
+def test_polls_that_succeed_in_between_do_not_hide_a_rival() -> None:
+    assert gives_way_at(0.0, [100.0 + 9 * n for n in range(20)]) == 100.0 + 9 * (2 * CONFLICTS - 1)
+
+
+@pytest.mark.parametrize("pause_s", [31.0, 3600.0])
+def test_a_refusal_now_and_then_is_none_to_end_over(pause_s: float) -> None:
+    assert gives_way_at(0.0, [1.0 + pause_s * n for n in range(50)]) is None

@@ -310,3 +310,40 @@ def test_a_process_that_dies_repeats_one_reply_a_chat_and_no_more_than_in_flight
     assert len(counts) == 20
     assert sum(counts.values()) - 20 == 4
     assert {text for (_, text), n in counts.items() if n > 1} == {"first"}
+
+
+def test_a_reply_that_makes_no_call_is_given_up_and_the_next_is_sent(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("doggo.bot.sending.pause_s_after", lambda _: 0.01)
+    telegram = Telegram()
+    put(journal, 1, "bad", method="sendNothing", update_id=1)
+    put(journal, 1, "good", update_id=2)
+
+    async def scenario() -> None:
+        async with sending(journal, telegram):
+            while not telegram.texts(1):
+                await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+    assert telegram.texts(1) == ["good"]
+    [letter] = journal.submit(updates.dead_letters).result(10)
+    assert (letter.update_id, letter.error) == (1, "ValueError")
+
+
+def test_a_group_that_moves_gets_everything_once(journal: Journal) -> None:
+    telegram = Telegram()
+    telegram.failures[-1] = [CallError(Trouble.MOVED, "", new_chat_id=-2)]
+    telegram.delay_s = 0.1
+    put(journal, -2, "for the new one", "and another", update_id=1)
+    put(journal, -1, "for the old one", "and more", update_id=2)
+
+    async def scenario() -> None:
+        async with sending(journal, telegram) as sender:
+            while sender.waiting:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+    sent = telegram.texts(-2)
+    assert sorted(sent) == ["and another", "and more", "for the new one", "for the old one"]
+    assert sent.index("for the old one") < sent.index("and more")

@@ -185,3 +185,16 @@ def test_an_error_leaves_everything_as_it_was(chat_database: str) -> None:
         assert states(connection) == [State.WAITING]
         assert replies.waiting(connection, above=0, limit=9) == []
     engine.dispose()
+
+
+def test_what_was_answered_is_not_answered_again(connection: Connection, turns: Turns) -> None:
+    """A commit that could not be confirmed may have been made."""
+    photo = a_photo(7)
+    store(connection, photo)
+    first = turns.finish(connection, [photo], [a_look(photo)])
+    again = turns.finish(connection, [photo], [a_look(photo)])
+    assert again == first  # to be sent: the sender may never have heard of it
+    assert replies.waiting(connection, above=0, limit=9) == first
+    for row in first:
+        replies.sent(connection, row, NOW)
+    assert turns.finish(connection, [photo], [a_look(photo)]) == []

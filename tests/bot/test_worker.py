@@ -265,3 +265,57 @@ def test_a_dead_letter_that_is_tried_again_is_answered(journal: Journal) -> None
 
     asyncio.run(scenario())
     assert edges.order == [1]
+
+
+def test_a_late_number_is_found_while_news_keep_coming(journal: Journal) -> None:
+    edges = Edges()
+
+    async def scenario() -> None:
+        async with working(journal, edges) as worker:
+            put(journal, 100, chat=100)
+            worker.notify(100)
+            await asyncio.sleep(0.2)
+            put(journal, 50, chat=50)  # taken in by a webhook that was refused before
+            put(journal, 60, chat=60)  # taken in by another process: nobody tells
+            worker.notify(50)
+            for number in range(101, 141):  # never a second without news
+                put(journal, number, chat=number)
+                worker.notify(number)
+                await asyncio.sleep(0.05)
+            assert {50, 60} < set(edges.order)
+            assert edges.order.index(50) <= 3
+            await idle(worker, journal)
+
+    asyncio.run(scenario())
+
+
+def test_an_outage_is_no_death_however_often_it_is_tried(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("doggo.bot.worker.pause_s_after", lambda _: 0.01)
+    edges = Edges()
+    edges.fail[1] = [CallError(Trouble.AWAY, "ConnectError")] * 2 * STARTS
+    put(journal, 1)
+
+    async def scenario() -> None:
+        async with working(journal, edges) as worker:
+            await idle(worker, journal)
+
+    asyncio.run(scenario())
+    assert edges.order == [1]
+    assert journal.submit(updates.dead_letters).result(10) == []
+
+
+def test_an_end_that_was_asked_for_is_no_death(journal: Journal) -> None:
+    edges = Edges()
+    edges.delay_s = 5.0
+    put(journal, 1)
+
+    async def scenario() -> None:
+        async with working(journal, edges):
+            await asyncio.sleep(0.2)
+
+    for _ in range(3):
+        asyncio.run(scenario())
+    [row] = journal.submit(partial(updates.waiting, above=None, limit=1)).result(10)
+    assert row.starts == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,10 @@ def test_commits_survive_a_power_cut(tmp_path: Path) -> None:
     with sqlite3.connect(path) as raw:
         assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     raw.close()
+
+
+def test_several_may_open_an_empty_database_at_once(chat_database: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        opened = list(pool.map(open_chat_database, [chat_database] * 8))
+    for engine in opened:
+        engine.dispose()

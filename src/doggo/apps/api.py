@@ -152,7 +152,7 @@ def create_app(
         )
     )
     if bot is not None:
-        app.include_router(bot.router)
+        app.router.routes.insert(0, bot.route)
     add_pages(app)
     _tell_problems(app)
     app.add_middleware(ExposureGate, exposure=exposure)

@@ -14,14 +14,13 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import uvloop
-from fastapi import APIRouter
 
 from doggo.apps.ngrok import tunnel_url
 from doggo.bot.client import CallError, Client, Trouble
 from doggo.bot.incoming import BotName
 from doggo.bot.scene import Knowledge
 from doggo.bot.service import Bot, Parts
-from doggo.bot.webhook import PATH, webhook_router
+from doggo.bot.webhook import PATH, webhook_route
 from doggo.core.errors import DoggoError, UsageError
 from doggo.core.records import Prediction
 from doggo.serve.batcher import Batcher
@@ -65,7 +64,7 @@ class ServedBot:
         self._settings, self._secret, self._say = settings, secret, say
         self._webhook_url = webhook_url
         self._bot: Bot | None = None
-        self.router: APIRouter = webhook_router(self._take, secret)
+        self.route = webhook_route(self._take, secret)
 
     def _take(self) -> Callable[..., Awaitable[int]] | None:
         inbox = self._bot.inbox if self._bot else None

@@ -47,7 +47,7 @@ class Inbox:
 
     Args:
         me: who we are at Telegram.
-        on_new: called after updates that want an answer were stored.
+        on_new: told the lowest number of updates that want an answer, once they are stored.
         count: told the kind of each update that was new, for the metrics.
     """
 
@@ -56,7 +56,7 @@ class Inbox:
         journal: Journal,
         me: BotName,
         *,
-        on_new: Callable[[], None],
+        on_new: Callable[[int], None],
         count: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -90,8 +90,8 @@ class Inbox:
                 self._quiet.set()
         for one in new:
             self._count(one.kind)
-        if any(isinstance(one, Incoming) for one in new):
-            self._on_new()
+        if asking := [one.update_id for one in new if isinstance(one, Incoming)]:
+            self._on_new(min(asking))
         return len(new)
 
     async def quiet(self, within_s: float) -> None:

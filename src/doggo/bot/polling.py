@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 
 from doggo.bot.client import CallError, Client, Trouble
@@ -16,9 +17,33 @@ logger = logging.getLogger(__name__)
 
 WAIT_S = 25
 CONFLICTS = 3
-"""Refusals in a row before it is said: one is left behind by a poll that just ended."""
+"""Refusals before a newcomer gives way: one is left behind by a poll that just ended."""
 
-_CONFLICT_PAUSE_S = 2.0
+NEWCOMER_S = 3.0
+"""Who is refused for the first time so soon after its start came second; it gives way, and who
+polled before goes on."""
+
+_CONFLICT_PAUSE_S = 1.0
+_REMEMBERED_S = 60.0  # both get updates in between if many come: refusals in a row there are none
+
+
+class Rivals:
+    """Decides when another program that polls is not going away. Knows no clock.
+
+    Args:
+        began_at: when polling began, in seconds of the caller's clock.
+    """
+
+    def __init__(self, began_at: float) -> None:
+        self._began_at = began_at
+        self._refused_at: list[float] = []
+
+    def refused(self, now: float) -> bool:
+        """Count a refusal; returns whether to give way."""
+        self._refused_at = [at for at in self._refused_at if at > now - _REMEMBERED_S]
+        self._refused_at.append(now)
+        newcomer = self._refused_at[0] - self._began_at < NEWCOMER_S
+        return len(self._refused_at) >= (CONFLICTS if newcomer else 2 * CONFLICTS)
 
 
 async def poll(
@@ -37,7 +62,7 @@ async def poll(
         UsageError: another program polls for the same bot, or the token is not valid any more.
     """
     offset: int | None = None
-    conflicts = failures = 0
+    failures, rivals = 0, Rivals(time.monotonic())
     while True:
         try:
             found = await client.updates(offset, wait_s)
@@ -50,15 +75,17 @@ async def poll(
                 raise UsageError(
                     "Telegram refuses TELE_API_KEY: ask @BotFather for a new token"
                 ) from error
-            conflicts = conflicts + 1 if error.trouble is Trouble.CONFLICT else 0
-            if conflicts >= CONFLICTS:
-                raise UsageError(_conflict(error)) from error
-            failures += 1
-            logger.warning("polling.failed trouble=%s", error.trouble)
-            pause_s = max(pause_s_after(failures - 1), error.retry_after_s)
-            await asyncio.sleep(conflict_pause_s if conflicts else pause_s)
+            if error.trouble is Trouble.CONFLICT:
+                logger.info("polling.conflict")
+                if rivals.refused(time.monotonic()):
+                    raise UsageError(_conflict(error)) from error
+                await asyncio.sleep(conflict_pause_s)
+            else:
+                logger.warning("polling.failed trouble=%s", error.trouble)
+                await asyncio.sleep(max(pause_s_after(failures), error.retry_after_s))
+                failures += 1
         else:
-            conflicts = failures = 0
+            failures = 0
             offset = _after(found, offset)
 
 

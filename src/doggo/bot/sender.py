@@ -16,12 +16,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from doggo.bot.client import CallError
 from doggo.bot.limits import Limits, Pace
-from doggo.bot.sending import Decision, Fate, decide
+from doggo.bot.sending import Decision, Fate, decide, stumbled
 from doggo.core.chat import JsonValue, Method
 from doggo.core.errors import StorageError
 from doggo.storage import replies
@@ -30,11 +31,13 @@ from doggo.storage.replies import ReplyRow
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Call = Callable[[Method, dict[str, JsonValue]], Awaitable[None]]
 
 IN_FLIGHT = 4
 _LOAD = 1000
 _TRY_DISK_AGAIN_S = 1.0
+_LAST_SENDS_S = 20.0  # as long as a call may take (client.py)
 
 # Answers to a tap or a query are no messages: they are not counted, and soon worth nothing.
 _PASSING = frozenset({Method.ANSWER_TAP.value, Method.ANSWER_SEARCH.value})
@@ -116,7 +119,7 @@ class Sender:
             self._queue(lane)
 
     async def run(self) -> None:
-        """Send until cancelled; what is in flight then is finished first."""
+        """Send until cancelled; what is in flight then is finished first, if it can be."""
         try:
             while True:
                 await self._slots.acquire()
@@ -126,7 +129,9 @@ class Sender:
                 task.add_done_callback(self._sending.discard)
         finally:
             if self._sending:
-                await asyncio.wait(self._sending)
+                _, left = await asyncio.wait(self._sending, timeout=_LAST_SENDS_S)
+                for task in left:
+                    task.cancel()
 
     def _lane(self, row: ReplyRow) -> _Lane:
         passing = row.method in _PASSING
@@ -179,9 +184,6 @@ class Sender:
             else:
                 await self._keep(lambda c: replies.sent(c, row, self._clock()))
                 lane.done_with(row)
-        except Exception:
-            logger.exception("sender.failed method=%s", row.method)
-            lane.not_before = self._clock() + _TRY_DISK_AGAIN_S
         finally:
             self._slots.release()
             lane.queued = False
@@ -196,6 +198,10 @@ class Sender:
             )
             logger.info("sender.refused trouble=%s fate=%s", error.trouble, decision.fate)
             await self._settle(lane, row, decision)
+        except Exception as error:  # noqa: BLE001 - a reply that makes no call is given up, not the bot
+            # Not the message: it may hold words of a person.
+            logger.error("sender.failed method=%s error=%s", row.method, type(error).__name__)
+            await self._settle(lane, row, stumbled(row.attempts, type(error).__name__))
         else:
             await self._keep(lambda c: replies.sent(c, row, self._clock()))
             lane.done_with(row)
@@ -209,14 +215,15 @@ class Sender:
                 lane.done_with(row)
             case Fate.LATER:
                 until = now + decision.pause_s
+                if decision.everything:  # from now on, not from when the disk has it
+                    self._paused_until = max(self._paused_until, until)
                 await self._keep(lambda c: replies.postpone(c, row, until=until))
                 if lane.rows:
                     lane.rows[0] = _again(row, until)
-                if decision.everything:
-                    self._paused_until = max(self._paused_until, until)
             case Fate.DROP_CHAT:
                 await self._keep(lambda c: self._drop(c, row, now))
-                self._forget(row.chat_id)
+                for lane_of_chat in self._lanes_of(row.chat_id):
+                    lane_of_chat.rows.clear()
             case Fate.MOVE:
                 await self._move(row.chat_id, decision.new_chat_id)
             case Fate.GIVE_UP:
@@ -229,27 +236,31 @@ class Sender:
         replies.drop_chat(connection, row.chat_id, now)
         self._blocked(connection, row.chat_id)
 
-    def _forget(self, chat_id: int) -> None:
-        for passing in (False, True):
-            if lane := self._lanes.get((chat_id, passing)):
-                lane.rows.clear()
+    def _lanes_of(self, chat_id: int) -> list[_Lane]:
+        found = (self._lanes.get((chat_id, passing)) for passing in (False, True))
+        return [lane for lane in found if lane is not None]
 
     async def _move(self, old: int, new: int) -> None:
-        await self._keep(lambda c: replies.move_chat(c, old, new))
-        self._forget(old)
-        loaded = await self._journal.write(partial(replies.waiting, above=0, limit=_LOAD))
-        self.add([row for row in loaded if row.chat_id == new])
+        def move(connection: Connection) -> list[ReplyRow]:
+            replies.move_chat(connection, old, new)
+            return replies.to_chat(connection, new)
 
-    async def _keep(self, do: Callable[[Connection], object]) -> None:
+        moved = await self._keep(move)
+        for lane in self._lanes_of(old):
+            lane.rows.clear()
+        known = {row.reply_id for lane in self._lanes_of(new) for row in lane.rows}
+        self.add([row for row in moved if row.reply_id not in known])
+
+    async def _keep(self, do: Callable[[Connection], T]) -> T:
         """Write what happened, however long the disk refuses: else it would be sent again."""
         while True:
             try:
-                await self._journal.write(do)
+                return await self._journal.write(do)
             except StorageError as error:
                 logger.error("sender.cannot_keep %s", error)
-                await asyncio.sleep(_TRY_DISK_AGAIN_S)
-            else:
-                return
+            except Exception as error:  # noqa: BLE001 - a chat that stands still is better than spam
+                logger.error("sender.cannot_keep error=%s", type(error).__name__)
+            await asyncio.sleep(_TRY_DISK_AGAIN_S)
 
     def tidy(self) -> None:
         """Forget chats that nothing is known of any more; call it now and then."""

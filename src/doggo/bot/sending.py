@@ -19,6 +19,7 @@ from doggo.core.chat import Method
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 REVOKED_PAUSE_S = 60.0
+STUMBLES = 4
 
 # A message that was deleted or already says so: what was asked for is not there to be done.
 _POINTLESS = (
@@ -92,6 +93,18 @@ def _refused(error: CallError, method: str) -> Decision:
     # What Telegram quotes may be somebody's words.
     why = re.sub(r'"[^"]*"?', '"..."', error.words)
     return Decision(fate=Fate.GIVE_UP, why=f"{method}: {why}"[:200])
+
+
+def stumbled(attempts: int, error: str) -> Decision:
+    """Return what becomes of a reply over which our own code failed, not Telegram.
+
+    Args:
+        attempts: how often it failed before.
+        error: its kind.
+    """
+    if attempts + 1 >= STUMBLES:
+        return Decision(fate=Fate.GIVE_UP, why=error)
+    return Decision(fate=Fate.LATER, pause_s=pause_s_after(attempts))
 
 
 def pause_s_after(attempts: int) -> float:

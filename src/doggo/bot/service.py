@@ -33,7 +33,7 @@ from doggo.bot.worker import Worker
 from doggo.core.errors import StorageError, UsageError
 from doggo.core.records import Prediction
 from doggo.storage import replies, updates
-from doggo.storage.claim import Claim
+from doggo.storage.claim import HOLD_S, Claim
 from doggo.storage.journal import Journal
 from doggo.storage.people import Pseudonyms
 
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _TIDY_S = 10.0
-_CLAIM_S = 2.0
+_CLAIM_S = 1.0
 _REWRITING_SHARE = 0.001  # of the time that the database may be busy with its own file
 
 
@@ -92,7 +92,7 @@ class Bot:
     async def serve(self) -> None:
         """Take in what a webhook brings and, while no other process does, answer it.
 
-        Until cancelled. What the database refuses is tried again: updates go on coming in.
+        Until cancelled; a database that goes away is waited for.
 
         Raises:
             UsageError: Telegram refuses the token.
@@ -100,11 +100,8 @@ class Bot:
         me = await self._introduce()
         while True:
             try:
-                await self._claimed(patient=True)
-                await self._work(me)
-            except StorageError as error:
-                logger.error("bot.cannot_work %s", error)
-                await asyncio.sleep(_CLAIM_S)
+                await self._claimed()
+                await self._work_while_it_goes(me)
             finally:
                 self._claim.release()
 
@@ -115,12 +112,18 @@ class Bot:
             UsageError: Telegram refuses the token; another process works with this database, or
                 another program polls.
         """
-        await self._claimed(patient=False)
+        if not await asyncio.to_thread(self._claim.take):
+            raise UsageError(
+                f"{self._claim.holder()} is the bot already, with the same database: stop it, "
+                "or set another DOGGO_HOME"
+            )
         try:
             me = await self._introduce()
             await _persistent(self._parts.client.drop_webhook)
             on_ready(me)
-            await self._work(me, polling=True)
+            while True:
+                await self._work_while_it_goes(me, polling=True)
+                await self._claimed()
         finally:
             self._claim.release()
 
@@ -129,22 +132,41 @@ class Bot:
         self._inbox = Inbox(self._parts.journal, me, on_new=self._notify, count=self._parts.count)
         return me
 
-    def _notify(self) -> None:
+    def _notify(self, first: int) -> None:
         if self._worker is not None:
-            self._worker.notify()
+            self._worker.notify(first)
 
-    async def _claimed(self, *, patient: bool) -> None:
-        told = False
-        while not await asyncio.to_thread(self._claim.take):
-            if not patient:
-                raise UsageError(
-                    f"{self._claim.holder()} is the bot already, with the same database: stop it, "
-                    "or set another DOGGO_HOME"
-                )
-            if not told:
-                logger.info("bot.standby: another process answers")
-                told = True
+    async def _claimed(self) -> None:
+        """Wait until this process is the one that answers."""
+        told = ""
+        while trouble := await self._not_claimed():
+            if trouble != told:
+                logger.info("bot.standby: %s", trouble)
+            told = trouble
             await asyncio.sleep(_CLAIM_S)
+        await asyncio.sleep(self._claim.settle_s)
+
+    async def _not_claimed(self) -> str:
+        """Try to take the claim; return why not, or nothing if it is taken."""
+        try:
+            return "" if await asyncio.to_thread(self._claim.take) else "another process answers"
+        except StorageError as error:
+            return str(error)
+
+    async def _work_while_it_goes(self, me: BotName, *, polling: bool = False) -> None:
+        try:
+            await self._work(me, polling=polling)
+        except StorageError as error:
+            logger.error("bot.interrupted %s", error)
+
+    async def _hold(self) -> None:
+        """Watch the claim: who lost it must stop before the next holder begins."""
+        while self._claim.settle_s:
+            await asyncio.sleep(HOLD_S)
+            with contextlib.suppress(TimeoutError):
+                if await asyncio.wait_for(asyncio.to_thread(self._claim.holds), 2 * HOLD_S):
+                    continue
+            raise StorageError("the claim on the bot's database was lost")
 
     async def _work(self, me: BotName, *, polling: bool = False) -> None:
         parts = self._parts
@@ -168,20 +190,31 @@ class Bot:
             deliver=sender.add,
             quiet=self._inbox.quiet,
         )
-        await sender.load()
-        self._sender, self._worker = sender, worker
         try:
+            await sender.load()
+            self._sender, self._worker = sender, worker
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._hold())
                 group.create_task(worker.run())
                 group.create_task(sender.run())
                 group.create_task(_tidy(parts.journal, sender, parts.tidy_s))
                 group.create_task(_show_commands(parts.client))
                 if polling:
                     group.create_task(poll(parts.client, self._inbox))
-        except* UsageError as errors:
-            raise errors.exceptions[0] from errors
+        except ExceptionGroup as errors:
+            raise _cause(errors) from errors
         finally:
             self._worker = self._sender = None
+            self._claim.release()
+
+
+def _cause(errors: ExceptionGroup[Exception]) -> Exception:
+    """Return what ended the work; of several what the owner must mend."""
+    for kind in (UsageError, Exception):
+        for error in errors.exceptions:
+            if isinstance(error, kind):
+                return error
+    return errors
 
 
 async def _persistent(ask: Callable[[], Awaitable[T]]) -> T:
@@ -213,6 +246,7 @@ async def _tidy(journal: Journal, sender: Sender, every_s: float) -> None:
     while True:
         with contextlib.suppress(Exception):
             await journal.write(_forget_old)
+        with contextlib.suppress(Exception):  # also on a full disk: the log may be what fills it
             began = time.monotonic()
             if began < rewrite_at:
                 await asyncio.wrap_future(journal.tidy())

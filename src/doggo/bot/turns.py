@@ -71,7 +71,13 @@ class Turns:
     def finish(
         self, connection: Connection, found: Sequence[Incoming], looks: Sequence[Look]
     ) -> list[ReplyRow]:
-        """Answer the updates of one message and return the replies put into the outbox."""
+        """Answer the updates of one message and return the replies put into the outbox.
+
+        A commit whose success a database could not tell any more is tried again: what was
+        answered by it is not answered a second time.
+        """
+        if updates.any_settled(connection, [one.update_id for one in found]):
+            return replies.of_update(connection, found[0].update_id)
         now = self._clock()
         memory = BoundMemory(connection, self._names, now)
         turn = (

@@ -10,9 +10,9 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from fastapi import APIRouter, Request
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from doggo.core.errors import StorageError
 
@@ -25,18 +25,16 @@ SECRET_HEADER = b"x-telegram-bot-api-secret-token"
 Take = Callable[[Sequence[object]], Awaitable[int]]
 
 
-def webhook_router(take: Callable[[], Take | None], secret: str) -> APIRouter:
-    """Return the route.
+def webhook_route(take: Callable[[], Take | None], secret: str) -> Route:
+    """Return the route. Put it before others: it is asked most, and has nothing to document.
 
     Args:
         take: gives what stores updates, or None while the bot does not know its own name yet:
             Telegram sends again what is answered 503.
         secret: what Telegram was told to send along.
     """
-    router = APIRouter()
     expected = secret.encode()
 
-    @router.post(PATH, include_in_schema=False)
     async def webhook(request: Request) -> Response:
         refusal = _refusal(request, expected)
         if refusal is not None:
@@ -44,7 +42,7 @@ def webhook_router(take: Callable[[], Take | None], secret: str) -> APIRouter:
         ready = take()
         return _later() if ready is None else await _taken(request, ready)
 
-    return router
+    return Route(PATH, webhook, methods=["POST"])
 
 
 async def _taken(request: Request, take: Take) -> Response:

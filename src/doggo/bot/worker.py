@@ -10,11 +10,12 @@ after has done all.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from sqlalchemy import Connection
@@ -61,6 +62,7 @@ class _Chat:
     not_before: float = 0.0
     active: bool = False
     newest_at: float = 0.0
+    away: int = 0  # failures in a row that were not its own
 
 
 class Worker:
@@ -93,8 +95,11 @@ class Worker:
         self._slots = asyncio.Semaphore(chats_at_once)
         self._chats: dict[int, _Chat] = {}
         self._known: set[int] = set()
+        self._begun: set[int] = set()
         self._above: int | None = None
         self._started_at = clock()
+        self._late: int | None = None
+        self._all_again_at = 0.0
         self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -103,8 +108,17 @@ class Worker:
         """Updates in memory that are not answered yet."""
         return len(self._known)
 
-    def notify(self) -> None:
-        """Say that updates were stored."""
+    def notify(self, first: int | None = None) -> None:
+        """Say that updates were stored.
+
+        Args:
+            first: the lowest number of them. They need not come in order: a webhook brings many
+                at once, and again what was refused. None: look at all.
+        """
+        if first is None:
+            self._above = None
+        else:
+            self._late = first if self._late is None else min(self._late, first)
         self._news.set()
 
     async def run(self) -> None:
@@ -120,19 +134,29 @@ class Worker:
                 task.cancel()
             if self._tasks:
                 await asyncio.wait(self._tasks)
+            if self._begun:  # an end that was asked for is no death
+                self._journal.submit(partial(updates.lay_down, update_ids=[*self._begun]))
 
     async def _wait_for_news(self) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._news.wait(), _POLL_S)
-        except TimeoutError:
-            self._above = None  # a number below may have been stored late: look at all again
+
+    def _from(self) -> int | None:
+        """Return the number above which to look; late ones and other processes' are not missed."""
+        late, self._late = self._late, None
+        now = self._clock()
+        if now >= self._all_again_at:
+            self._all_again_at, self._above = now + _POLL_S, None
+        if self._above is not None and late is not None:
+            self._above = min(self._above, late - 1)
+        return self._above
 
     async def _load(self) -> bool:
         """Take up what waits; returns whether there may be more."""
         if len(self._known) >= 4 * _LOAD:
             await asyncio.sleep(0.1)
             return True
-        query = partial(updates.waiting, above=self._above, limit=_LOAD)
+        query = partial(updates.waiting, above=self._from(), limit=_LOAD)
         try:
             rows = await self._journal.write(query)
         except StorageError as error:
@@ -191,7 +215,7 @@ class Worker:
                 return
             if rows[0].received_at < self._started_at:
                 # Left by a process that ended, perhaps over this very update.
-                self._journal.submit(partial(updates.begin, update_ids=ids))
+                self._begin(ids)
             incoming = [from_payload(row.payload) for row in rows]
             looks = await self._look_at(incoming) if incoming[0].kind is Kind.PHOTO else []
             replies = await self._journal.write(lambda c: self._finish(c, incoming, looks))
@@ -213,6 +237,12 @@ class Worker:
             await self._quiet(_PATIENCE_S)
             return list(await asyncio.gather(*(self._look(one) for one in incoming)))
 
+    def _begin(self, ids: list[int]) -> None:
+        """Leave a mark for the case that this process dies; one, however often it is tried."""
+        if not self._begun.issuperset(ids):
+            self._journal.submit(partial(updates.begin, update_ids=ids))
+            self._begun.update(ids)
+
     async def _failed(self, chat: _Chat, rows: list[UpdateRow], where: str) -> None:
         if rows[0].attempts + 1 >= ATTEMPTS:
             await self._park(chat, rows, where)
@@ -229,22 +259,13 @@ class Worker:
     async def _postpone(
         self, chat: _Chat, rows: list[UpdateRow], why: str, *, failed: bool
     ) -> None:
-        tries = rows[0].attempts if failed else min(rows[0].starts, 6)
-        until = self._clock() + pause_s_after(tries)
+        until = self._clock() + pause_s_after(rows[0].attempts if failed else chat.away)
+        chat.away += not failed
         ids = [row.update_id for row in rows]
         await self._write(lambda c: updates.postpone(c, ids, until=until, error=why, failed=failed))
         chat.not_before = until
         for place, row in enumerate(rows):
-            chat.rows[place] = UpdateRow(
-                update_id=row.update_id,
-                kind=row.kind,
-                chat_id=row.chat_id,
-                payload=row.payload,
-                received_at=row.received_at,
-                starts=row.starts + (not failed),
-                attempts=row.attempts + failed,
-                not_before=until,
-            )
+            chat.rows[place] = replace(row, attempts=row.attempts + failed, not_before=until)
 
     async def _write(self, do: Callable[[Connection], None]) -> None:
         try:
@@ -253,8 +274,10 @@ class Worker:
             logger.error("worker.cannot_store %s", error)
 
     def _done(self, chat: _Chat, rows: list[UpdateRow]) -> None:
+        chat.away = 0
         for row in rows:
             self._known.discard(row.update_id)
+            self._begun.discard(row.update_id)
             chat.rows.remove(row)
 
 

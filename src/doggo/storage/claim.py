@@ -12,12 +12,19 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from doggo.core.errors import StorageError
 from doggo.storage.buckets import explain_os_error
 
 _ADVISORY_KEY = 0x646F67676F  # "doggo"
+_KEEPALIVE = {"tcp_keepalives_idle": 5, "tcp_keepalives_interval": 2, "tcp_keepalives_count": 3}
+
+HOLD_S = 0.5
+"""Seconds between two looks at whether the claim still holds."""
+
+LOST_AFTER_S = 2.0
+"""After so long a holder has noticed that it is none any more."""
 
 
 class Claim:
@@ -38,6 +45,21 @@ class Claim:
             return self._take_file()
         return self._take_advisory()
 
+    def holds(self) -> bool:
+        """Return whether it is still ours: PostgreSQL lets go of it when a connection breaks."""
+        if self._connection is None:
+            return self._lock is not None
+        try:
+            self._connection.execute(text("SELECT 1"))
+        except SQLAlchemyError:
+            return False
+        return True
+
+    @property
+    def settle_s(self) -> float:
+        """Seconds for which a former holder may not know yet that it lost the claim."""
+        return 0.0 if self._engine.dialect.name == "sqlite" else LOST_AFTER_S
+
     def holder(self) -> str:
         """Return a word for who has it, for a message."""
         if self._engine.dialect.name == "sqlite":
@@ -51,7 +73,7 @@ class Claim:
             self._lock.release()
             self._lock = None
         if self._connection is not None:
-            with suppress(DBAPIError):
+            with suppress(SQLAlchemyError):
                 self._connection.invalidate()  # the lock is its session's, which a pool would keep
                 self._connection.close()
             self._connection = None
@@ -77,12 +99,24 @@ class Claim:
     def _take_advisory(self) -> bool:
         try:
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            query = text("SELECT pg_try_advisory_lock(:key)")
-            taken = bool(connection.execute(query, {"key": _ADVISORY_KEY}).scalar_one())
+            try:
+                taken = _try_advisory(connection)
+            except DBAPIError:
+                connection.close()
+                raise
         except DBAPIError as error:
-            raise StorageError(f"cannot lock the bot's database: {error.orig}") from error
+            said = str(error.orig).strip().partition("\n")[0]
+            raise StorageError(f"cannot lock the bot's database: {said}") from error
         if not taken:
             connection.close()
             return False
         self._connection = connection
         return True
+
+
+def _try_advisory(connection: Connection) -> bool:
+    # A machine that lost its power says no goodbye: without these the server would wait for hours.
+    for name, value in _KEEPALIVE.items():
+        connection.execute(text(f"SET {name} = {value}"))
+    query = text("SELECT pg_try_advisory_lock(:key)")
+    return bool(connection.execute(query, {"key": _ADVISORY_KEY}).scalar_one())

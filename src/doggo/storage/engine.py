@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
+    func,
     insert,
     inspect,
     make_url,
@@ -38,6 +39,7 @@ from doggo.storage.database import use_wal
 
 CHAT_SCHEMA_VERSION = 1
 _TIMEOUT_S = 30
+_MAKING_TABLES = 0x7461626C6573  # "tables"
 
 chat_metadata = MetaData()
 
@@ -123,6 +125,8 @@ def open_chat_database(url: str) -> Engine:
     where = engine.url.render_as_string(hide_password=True)
     try:
         with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":  # two that make the tables at once would fail
+                connection.execute(select(func.pg_advisory_xact_lock(_MAKING_TABLES)))
             if not inspect(connection).has_table(_version_table.name):
                 chat_metadata.create_all(connection)
                 connection.execute(insert(_version_table).values(version=CHAT_SCHEMA_VERSION))

@@ -18,13 +18,14 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from doggo.core.errors import StorageError
 
 logger = logging.getLogger(__name__)
 
 MOST_TOGETHER = 256
+_FAULTS_OF_THE_WORK = (DataError, IntegrityError, ProgrammingError)
 
 T = TypeVar("T")
 
@@ -133,23 +134,33 @@ class Journal:
         return batch, False
 
     def _commit(self, batch: list[_Work[Any]]) -> None:
-        """Commit all of it at once; if a piece fails, each for itself."""
         try:
-            with self.engine.begin() as connection:
-                for work in batch:
-                    work.result = work.do(connection)
-        except Exception:  # noqa: BLE001 - the one whose it is gets it below
+            together = self._commit_together(batch)
+        except Exception as error:  # noqa: BLE001 - all wait for this thread: it never ends
+            # Whether a commit that failed was made is not known: nothing is done again.
+            logger.error("journal.refused work=%d error=%s", len(batch), type(error).__name__)
             for work in batch:
-                self._commit_alone(work)
+                work.error = _refusal(error)
+            return
+        if not together and len(batch) > 1:
+            for work in batch:
+                work.error = None
+                self._commit([work])
 
-    def _commit_alone(self, work: _Work[Any]) -> None:
-        try:
-            with self.engine.begin() as connection:
-                work.result = work.do(connection)
-        except OperationalError as error:
-            work.error = _refused(error)
-        except Exception as error:  # noqa: BLE001 - goes to the caller, whatever it is
-            work.error = error
+    def _commit_together(self, batch: list[_Work[Any]]) -> bool:
+        """Commit all of it, or nothing if one piece raises; returns whether it was committed.
+
+        Quicker than a savepoint a piece, of which hardly one is ever needed.
+        """
+        with self.engine.connect() as connection, connection.begin() as transaction:
+            for work in batch:
+                try:
+                    work.result = work.do(connection)
+                except BaseException as error:  # noqa: BLE001 - goes to the caller
+                    transaction.rollback()
+                    work.error = _told(error)
+                    return False
+        return True
 
     def _run_alone(self, statements: Sequence[str]) -> None:
         """Run what SQLite does outside of transactions."""
@@ -170,13 +181,20 @@ class Journal:
                 raw.close()
 
 
-def _refused(error: OperationalError) -> StorageError:
-    said = str(error.orig).strip().splitlines()[0]
-    logger.error("journal.refused error=%s", type(error.orig).__name__)
-    advice = "the disk is full: free some space" if "full" in said else said
-    refused = StorageError(f"the bot's database refused: {advice}")
-    refused.__cause__ = error
-    return refused
+def _refusal(error: Exception) -> StorageError:
+    said = str(error.orig) if isinstance(error, DBAPIError) else type(error).__name__
+    full = "full" in said or "No space left" in said
+    advice = "the disk is full: free some space" if full else said.strip().partition("\n")[0]
+    refusal = StorageError(f"the bot's database refused: {advice}")
+    refusal.__cause__ = error
+    return refusal
+
+
+def _told(error: BaseException) -> BaseException:
+    """Return what the caller is told: his own fault as it is, a refusing database as one line."""
+    if isinstance(error, DBAPIError) and not isinstance(error, _FAULTS_OF_THE_WORK):
+        return _refusal(error)
+    return error
 
 
 def _tell(batch: list[_Work[Any]]) -> None:

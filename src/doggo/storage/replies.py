@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
 from doggo.storage import updates
 from doggo.storage.engine import replies_table
@@ -68,6 +68,20 @@ def add(connection: Connection, replies: Sequence[NewReply], now: float) -> list
 def waiting(connection: Connection, *, above: int, limit: int) -> list[ReplyRow]:
     """Return calls that wait with a number above one, in order."""
     query = select(replies_table).where(_columns.reply_id > above)
+    return _rows(connection, query.limit(limit))
+
+
+def of_update(connection: Connection, update_id: int) -> list[ReplyRow]:
+    """Return the calls that an update led to and that still wait, in order."""
+    return _rows(connection, select(replies_table).where(_columns.update_id == update_id))
+
+
+def to_chat(connection: Connection, chat_id: int) -> list[ReplyRow]:
+    """Return the calls to a chat that wait, in order."""
+    return _rows(connection, select(replies_table).where(_columns.chat_id == chat_id))
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[ReplyRow]:
     return [
         ReplyRow(
             reply_id=row.reply_id,
@@ -80,7 +94,7 @@ def waiting(connection: Connection, *, above: int, limit: int) -> list[ReplyRow]
             attempts=row.attempts,
             not_before=row.not_before,
         )
-        for row in connection.execute(query.order_by(_columns.reply_id).limit(limit)).all()
+        for row in connection.execute(query.order_by(_columns.reply_id)).all()
     ]
 
 

@@ -68,6 +68,14 @@ _DELIVERED = (
     )
     .values(state=State.DONE.value, finished_at=bindparam("now"), chat_id=None, payload=None)
 )
+_SETTLED = (
+    select(_columns.update_id)
+    .where(
+        _columns.update_id.in_(bindparam("numbers", expanding=True)),
+        _columns.state != State.WAITING.value,
+    )
+    .limit(1)
+)
 _WAITING = (
     select(updates_table)
     .where(_columns.state == State.WAITING.value, _columns.update_id > bindparam("above"))
@@ -169,6 +177,20 @@ def begin(connection: Connection, update_ids: Collection[int]) -> None:
         .where(_columns.update_id.in_(update_ids))
         .values(starts=_columns.starts + 1)
     )
+
+
+def lay_down(connection: Connection, update_ids: Collection[int]) -> None:
+    """Take back `begin` for updates that wait on: the process ends, but did not die of them."""
+    connection.execute(
+        update(updates_table)
+        .where(_columns.update_id.in_(update_ids), _columns.starts > 0)
+        .values(starts=_columns.starts - 1)
+    )
+
+
+def any_settled(connection: Connection, update_ids: Collection[int]) -> bool:
+    """Return whether one of these was answered or given up already."""
+    return connection.execute(_SETTLED, {"numbers": list(update_ids)}).first() is not None
 
 
 def answered(connection: Connection, update_ids: Collection[int], now: float) -> None:
