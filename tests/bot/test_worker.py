@@ -319,3 +319,24 @@ def test_an_end_that_was_asked_for_is_no_death(journal: Journal) -> None:
         asyncio.run(scenario())
     [row] = journal.submit(partial(updates.waiting, above=None, limit=1)).result(10)
     assert row.starts == 0
+
+
+def test_one_that_comes_late_while_a_later_one_fails_is_not_forgotten(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("doggo.bot.worker.pause_s_after", lambda _: 0.05)
+    edges = Edges()
+    edges.delay_s = 0.3
+    edges.fail[10] = [RuntimeError("once")]
+    put(journal, 10)
+
+    async def scenario() -> None:
+        async with working(journal, edges) as worker:
+            while not edges.looking:
+                await asyncio.sleep(0.01)
+            put(journal, 5)
+            worker.notify(5)
+            await idle(worker, journal, within_s=5)
+
+    asyncio.run(scenario())
+    assert sorted(edges.order) == [5, 10]

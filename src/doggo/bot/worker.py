@@ -264,8 +264,12 @@ class Worker:
         ids = [row.update_id for row in rows]
         await self._write(lambda c: updates.postpone(c, ids, until=until, error=why, failed=failed))
         chat.not_before = until
-        for place, row in enumerate(rows):
-            chat.rows[place] = replace(row, attempts=row.attempts + failed, not_before=until)
+        # By number: one with a lower one may have come meanwhile, and stand before them.
+        later = {
+            row.update_id: replace(row, attempts=row.attempts + failed, not_before=until)
+            for row in rows
+        }
+        chat.rows = deque(later.get(row.update_id, row) for row in chat.rows)
 
     async def _write(self, do: Callable[[Connection], None]) -> None:
         try:
