@@ -250,6 +250,7 @@ def test_nothing_of_people_is_left(
     assert world.found_in(logged + out.encode() + err.encode()) == set()
 
 
+@pytest.mark.parametrize("world", ["polling"], indirect=True)
 def test_after_forget_nothing_stands_under_the_persons_name(world: World) -> None:
     person = wiring.pseudonyms(bot_settings(world.home, world.sim.url)).of(ADA).encode()
     world.says(ADA, "/start")

@@ -31,8 +31,9 @@ T = TypeVar("T")
 
 
 _EMPTY_LOG = ("PRAGMA wal_checkpoint(TRUNCATE)",)
-# The copy that VACUUM makes must not become a file of its own.
-_REWRITE = ("PRAGMA temp_store=MEMORY", "VACUUM", *_EMPTY_LOG)
+# The copy that VACUUM makes must not become a file of its own. On a full disk it fails: the log is
+# emptied before.
+_REWRITE = (*_EMPTY_LOG, "PRAGMA temp_store=MEMORY", "VACUUM", *_EMPTY_LOG)
 
 
 class _Work(Generic[T]):
