@@ -10,7 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.canned import Canned
 from tests.homes import drawn_folder
+from tests.simulating import TOKEN, Simulating, wait_for
 from tests.tiny_bundle import make_bundle
 
 from doggo.registry.run import promote, register
@@ -105,6 +107,35 @@ def test_launch_serves_the_model_in_production(home: Path) -> None:
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.communicate(timeout=60)
+
+
+def test_launch_sets_the_webhook_to_the_tunnel_of_this_machine(home: Path) -> None:
+    tunnels = b'{"tunnels": [{"public_url": "https://a1b2.ngrok.app"}]}'
+    with Simulating() as telegram, Canned({"/api/tunnels": (200, tunnels)}) as ngrok:
+        server = subprocess.Popen(
+            make("launch", "model=colour", "ARGS=--port 0"),
+            env={
+                **_environment(),
+                "DOGGO_HOME": str(home),
+                "TELE_API_KEY": TOKEN,
+                "DOGGO_TELEGRAM_URL": telegram.url,
+                "DOGGO_NGROK_URL": ngrok.url,
+            },
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            wait_for(lambda: telegram.telegram.hooks.current, within_s=60)
+            hook = telegram.telegram.hooks.current
+            assert hook is not None
+            assert hook.url == "https://a1b2.ngrok.app/telegram/webhook"
+            assert hook.secret == (home / "secrets" / "webhook.secret").read_text().strip()
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+            _, said = server.communicate(timeout=60)
+    assert "Traceback" not in said
+    assert TOKEN not in said
 
 
 @pytest.mark.parametrize(
