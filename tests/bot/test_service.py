@@ -56,7 +56,7 @@ def test_an_album_gets_one_answer_for_its_photos_in_order(sim: Simulating, bot: 
     wait_for(lambda: answers(sim, user))
     photos = [picture(COLOURS[breed]) for breed in ("pug", "beagle", "affenpinscher")]
     sim.telegram.people.send_album(user, user, photos)
-    wait_for(lambda: done(bot) and len(bot.rows()) == 4)
+    wait_for(lambda: len(bot.rows()) == 4 and done(bot))
     [answer] = [text for text in texts(sim, user) if "Beagle" in text]
     places = [answer.index(name) for name in ("Pug", "Beagle", "Affenpinscher")]
     assert places == sorted(places)
