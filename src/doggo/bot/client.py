@@ -34,8 +34,8 @@ from doggo.core.chat import FileRef, JsonValue, Method
 TELEGRAM_URL = "https://api.telegram.org"
 MAX_DOWNLOAD_BYTES = 20 * 2**20  # getFile refuses more (tdlib/telegram-bot-api, Client.cpp)
 WEBHOOK_CONNECTIONS = 10
-"""Updates that Telegram brings at once (40 if not told). Each waits for the others of its moment;
-ten over a round trip of 0.1 s are 100 a second, three times what may be answered."""
+"""Updates that Telegram brings at once (40 if not told): each waits for the others of its moment.
+Ten over a round trip of 0.1 s are 100 a second, three times what may be answered."""
 
 PATIENCE_S = 20.0
 

@@ -24,6 +24,9 @@ from doggo.storage.updates import Payload, UpdateRow
 
 logger = logging.getLogger(__name__)
 
+_FEW = 1  # updates being stored at a time, as long as nobody pushes
+_QUIET_S = 0.02
+
 _INCOMING = TypeAdapter(Incoming)
 
 
@@ -81,21 +84,30 @@ class Inbox:
         if not numbered:
             return 0
         self._taking += 1
-        self._quiet.clear()
+        if self._taking > _FEW:
+            self._quiet.clear()
         try:
             new = await self._journal.write(partial(_store, found=numbered, now=now))
         finally:
             self._taking -= 1
-            if not self._taking:
-                self._quiet.set()
+            if self._taking <= _FEW:
+                self._soon_quiet()
         for one in new:
             self._count(one.kind)
         if asking := [one.update_id for one in new if isinstance(one, Incoming)]:
             self._on_new(min(asking))
         return len(new)
 
+    def _soon_quiet(self) -> None:
+        def look() -> None:
+            if self._taking <= _FEW:
+                self._quiet.set()
+
+        if not self._quiet.is_set():
+            asyncio.get_running_loop().call_later(_QUIET_S, look)
+
     async def quiet(self, within_s: float) -> None:
-        """Wait while updates are being stored: Telegram waits for us to acknowledge them."""
+        """Wait while updates pour in: Telegram waits for us to acknowledge them."""
         if self._quiet.is_set():
             return
         with contextlib.suppress(TimeoutError):

@@ -44,7 +44,7 @@ ALBUM_MOST = 10
 _LOAD = 500
 _POLL_S = 1.0  # other processes may store updates too
 
-_PATIENCE_S = 0.25
+_PATIENCE_S = 2.0
 
 Finish = Callable[[Connection, Sequence[Incoming], Sequence[Look]], list[ReplyRow]]
 
