@@ -1,4 +1,4 @@
-"""`doggo bot dead-letters`: what was given up, why, and another try."""
+"""`doggo bot dead-letters`: what was given up, and why."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from tests.commands import run_doggo
 
-from doggo.apps.dead_letters import letters_json, letters_text, try_again
+from doggo.apps.dead_letters import letters_json, letters_text
 from doggo.storage import updates
 from doggo.storage.engine import open_chat_database
 from doggo.storage.journal import Journal
-from doggo.storage.updates import KEEP_PAYLOAD_S, UpdateRow
+from doggo.storage.updates import UpdateRow
 
 NOW = time.time()
 
@@ -30,30 +30,19 @@ def journal_with(path: Path, *numbers: int, parked: int = 10**12) -> Journal:
     return journal
 
 
-def test_the_table_says_what_why_and_how_to_try_again(tmp_path: Path) -> None:
+def test_the_table_says_what_and_why(tmp_path: Path) -> None:
     journal = journal_with(tmp_path / "bot.db", 1, 2, 3, parked=2)
     text = letters_text(journal.submit(updates.dead_letters).result(10))
     assert [line.split()[0] for line in text.splitlines()[1:3]] == ["2", "1"]
     assert "KeyError in a:1" in text
-    assert "--retry 2" in text
     journal.close()
 
 
-def test_one_that_is_tried_again_waits(tmp_path: Path) -> None:
-    journal = journal_with(tmp_path / "bot.db", 1, 2)
-    assert try_again(journal, [1, 5]) == 1
-    assert journal.submit(updates.count_waiting).result(10) == 1
-    assert [one.update_id for one in journal.submit(updates.dead_letters).result(10)] == [2]
-    journal.close()
-
-
-def test_after_a_day_only_the_number_is_left(tmp_path: Path) -> None:
-    journal = journal_with(tmp_path / "bot.db", 1)
-    journal.submit(lambda c: updates.forget_old(c, NOW + KEEP_PAYLOAD_S + 1)).result(10)
+def test_an_answered_inbox_has_none(tmp_path: Path) -> None:
+    journal = journal_with(tmp_path / "bot.db", 1, parked=0)
     letters = journal.submit(updates.dead_letters).result(10)
-    assert [one["can_retry"] for one in letters_json(letters)] == [False]
-    assert "--retry" not in letters_text(letters)
-    assert try_again(journal, [1]) == 0
+    assert letters_json(letters) == []
+    assert "every update was answered" in letters_text(letters)
     journal.close()
 
 
@@ -63,16 +52,10 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-def test_the_command_lists_tries_again_and_refuses(home: Path) -> None:
+def test_the_command_lists_them(home: Path) -> None:
     listed = run_doggo(home, "bot", "dead-letters")
     assert listed.code == 0
     assert "845120377" in listed.out
     [letter] = run_doggo(home, "bot", "dead-letters", "--json").json()
-    assert (letter["update_id"], letter["kind"], letter["can_retry"]) == (845120377, "photo", True)
-    again = run_doggo(home, "bot", "dead-letters", "--retry", 845120377)
-    assert again.code == 0
-    assert "1 of 1" in again.err
-    assert "no dead letters" in run_doggo(home, "bot", "dead-letters").out
-    wrong = run_doggo(home, "bot", "dead-letters", "--retry", 5)
-    assert wrong.code != 0
-    assert "Traceback" not in wrong.err
+    assert (letter["update_id"], letter["kind"]) == (845120377, "photo")
+    assert "KeyError" in letter["error"]

@@ -250,23 +250,6 @@ def test_a_start_is_on_the_disk_before_the_photo_is_looked_at_for_long(journal: 
     assert asyncio.run(scenario()) == [1, 0]
 
 
-def test_a_dead_letter_that_is_tried_again_is_answered(journal: Journal) -> None:
-    edges = Edges()
-    put(journal, 1)
-    journal.submit(lambda c: updates.park(c, [1], error="x", now=time.time())).result(10)
-
-    async def scenario() -> None:
-        async with working(journal, edges) as worker:
-            await asyncio.sleep(0.2)
-            assert not edges.order
-            journal.submit(lambda c: updates.retry(c, [1])).result(10)
-            await asyncio.sleep(1.3)
-            await idle(worker, journal)
-
-    asyncio.run(scenario())
-    assert edges.order == [1]
-
-
 def test_a_late_number_is_found_while_news_keep_coming(journal: Journal) -> None:
     edges = Edges()
 

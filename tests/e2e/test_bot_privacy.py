@@ -233,7 +233,9 @@ def test_nothing_of_people_is_left(
     assert len(rows) > 12
     assert {row.state for row in rows.values()} == {State.DONE, State.PARKED}
     parked = [row for row in rows.values() if row.state == State.PARKED]
-    assert [row.update_id for row in parked] == [900_000_002]
+    assert [(row.update_id, row.chat_id, row.payload) for row in parked] == [
+        (900_000_002, None, None)
+    ]
 
     world.sweep(time.time())
     left = world.found_in_files()

@@ -84,17 +84,16 @@ def test_replies_come_back_in_order(connection: Connection) -> None:
     assert first == replace(rows[0], attempts=1, not_before=NOW + 5)
 
 
-def test_what_is_given_up_is_found_and_can_wait_again(connection: Connection) -> None:
+def test_of_what_is_given_up_only_number_and_reason_are_left(connection: Connection) -> None:
     updates.store(connection, [a_row(1), a_row(2)])
     updates.begin(connection, [1])
     updates.postpone(connection, [1], until=NOW + 1, error="KeyError", failed=True)
     updates.park(connection, [1], error="KeyError in f:3", now=NOW)
     [letter] = updates.dead_letters(connection)
-    assert (letter.update_id, letter.attempts, letter.can_retry) == (1, 2, True)
+    assert (letter.update_id, letter.attempts) == (1, 2)
+    assert (state(connection, 1).chat_id, state(connection, 1).payload) == (None, None)
     assert letter.error == "KeyError in f:3"
     assert [row.update_id for row in updates.waiting(connection, above=None, limit=9)] == [2]
-    assert updates.retry(connection, [1, 2]) == 1
-    assert updates.waiting(connection, above=None, limit=9) == [a_row(1), a_row(2)]
 
 
 def test_a_reply_that_can_never_be_sent_parks_its_update(connection: Connection) -> None:
@@ -135,7 +134,7 @@ def test_a_day_later_nothing_but_numbers_is_left_and_a_week_later_not_even_those
     for update_id in (1, 2, 3):
         left = state(connection, update_id)
         assert (left.state, left.chat_id, left.payload) == (State.PARKED, None, None)
-    assert [one.can_retry for one in updates.dead_letters(connection)] == [False] * 3
+    assert len(updates.dead_letters(connection)) == 3
     updates.forget_old(connection, NOW + updates.KEEP_NUMBER_S + 1)
     assert not connection.execute(select(updates_table)).all()
     assert not connection.execute(select(replies_table)).all()

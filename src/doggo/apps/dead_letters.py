@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 
-from doggo.storage import updates
-from doggo.storage.journal import Journal
 from doggo.storage.updates import DeadLetter
-
-
-def try_again(journal: Journal, update_ids: Sequence[int]) -> int:
-    """Let these updates wait again; returns how many could."""
-    return journal.submit(partial(updates.retry, update_ids=list(update_ids))).result()
 
 
 def letters_json(letters: Sequence[DeadLetter]) -> list[dict[str, object]]:
@@ -25,7 +17,6 @@ def letters_json(letters: Sequence[DeadLetter]) -> list[dict[str, object]]:
             "received_at": _time(one),
             "attempts": one.attempts,
             "error": one.error,
-            "can_retry": one.can_retry,
         }
         for one in letters
     ]
@@ -40,9 +31,6 @@ def letters_text(letters: Sequence[DeadLetter]) -> str:
         f"{one.update_id:>12}  {one.kind:<10} {_time(one):<20} {one.attempts:>5}  {one.error}"
         for one in letters
     ]
-    again = [one.update_id for one in letters if one.can_retry]
-    if again:
-        lines.append(f"try one again: doggo bot dead-letters --retry {again[0]}")
     return "\n".join(lines)
 
 

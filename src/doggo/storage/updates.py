@@ -1,7 +1,8 @@
 """The inbox: every update by its number, and what its answer needs until it is delivered.
 
     waiting ─▶ answered (its replies are in the outbox) ─▶ done
-       └─▶ parked (a person must look)                   (only the number is left)
+       └─▶ parked (a person must look)
+    (of the last two only the number is left)
 
 Owns the rows and their states. Each function works on an open transaction. Knows nothing of what
 is inside a payload.
@@ -113,7 +114,6 @@ class DeadLetter:
     attempts: int
     error: str
     received_at: float
-    can_retry: bool
 
 
 def store(connection: Connection, rows: Sequence[UpdateRow]) -> int:
@@ -220,13 +220,18 @@ def postpone(
 
 
 def park(connection: Connection, update_ids: Collection[int], *, error: str, now: float) -> None:
-    """Give updates up; a person finds them with `doggo bot dead-letters`."""
+    """Give updates up; a person finds their numbers with `doggo bot dead-letters`.
+
+    Nothing else of them is kept: who wrote did not ask to be looked at.
+    """
     connection.execute(
         update(updates_table)
         .where(_columns.update_id.in_(update_ids))
         .values(
             state=State.PARKED,
             finished_at=now,
+            chat_id=None,
+            payload=None,
             attempts=_columns.attempts + 1,
             error=error[:200],
         )
@@ -244,24 +249,9 @@ def dead_letters(connection: Connection) -> list[DeadLetter]:
             attempts=row.attempts,
             error=row.error or "",
             received_at=row.received_at,
-            can_retry=row.payload is not None,
         )
         for row in rows
     ]
-
-
-def retry(connection: Connection, update_ids: Collection[int]) -> int:
-    """Let given-up updates wait again, if their payload is still there; returns how many."""
-    done = connection.execute(
-        update(updates_table)
-        .where(
-            _columns.update_id.in_(update_ids),
-            _columns.state == State.PARKED,
-            _columns.payload.is_not(None),
-        )
-        .values(state=State.WAITING, starts=0, attempts=0, not_before=0.0, error=None)
-    )
-    return done.rowcount
 
 
 def forget_old(connection: Connection, now: float) -> None:

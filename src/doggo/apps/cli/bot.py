@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from doggo.apps.cli.output import result, result_json, say
-from doggo.core.errors import UsageError
 
 app = typer.Typer(help="The Telegram bot.", no_args_is_help=True)
 
@@ -40,27 +39,15 @@ def run(
 
 @app.command("dead-letters")
 def dead_letters(
-    retry: Annotated[
-        list[int] | None, typer.Option(help="Number of an update to try again; repeatable.")
-    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
     """List updates that could not be answered, and why."""
     from doggo import wiring
-    from doggo.apps.dead_letters import letters_json, letters_text, try_again
+    from doggo.apps.dead_letters import letters_json, letters_text
     from doggo.storage import updates
 
     journal = wiring.open_journal(wiring.settings())
     try:
-        if retry:
-            again = try_again(journal, retry)
-            say(f"doggo: {again} of {len(retry)} wait to be answered again")
-            if again < len(retry):
-                raise UsageError(
-                    "some of them are not among the dead letters, or are older than a day: only "
-                    "their number is left"
-                )
-            return
         letters = journal.submit(updates.dead_letters).result()
     finally:
         journal.close()
