@@ -37,7 +37,8 @@ def make(*words: str) -> list[str]:
 
 def _environment() -> dict[str, str]:
     """Ours, without what a `make test ARGS=...` above us would tell this make."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    from_above = ("MAKE", "MFLAGS", "ARGS")
+    return {name: value for name, value in os.environ.items() if not name.startswith(from_above)}
 
 
 def run(home: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -215,6 +215,7 @@ def test_a_model_that_was_swapped_out_is_let_go() -> None:
 def test_closing_answers_what_is_inside_and_takes_no_more() -> None:
     async def run() -> None:
         model = FirstByte()
+        before = set(threading.enumerate())
         batcher = Batcher(lambda: model, queue_size=64)
         model.may_run.clear()
         inside = [batcher.submit(bytes([i + 20])) for i in range(12)]
@@ -225,7 +226,8 @@ def test_closing_answers_what_is_inside_and_takes_no_more() -> None:
         model.may_run.set()
         await closing
         assert [share(answer) for answer in await asyncio.gather(*inside)] == [*range(20, 32)]
-        assert not any(thread.name.startswith("doggo-") for thread in threading.enumerate())
+        left = set(threading.enumerate()) - before
+        assert not any(thread.name.startswith("doggo-") for thread in left)
 
     asyncio.run(run())
 

@@ -44,6 +44,7 @@ def dead_letters(settings: Settings) -> Iterator[Finding]:
 
     given = settings.bot_database is not None
     if not given and not (settings.home / "bot.db").exists():
+        yield Finding(check="inbox", level=Level.OK, detail="no update came yet")
         return
     engine = open_chat_database(settings.bot_database_url)
     try:
@@ -54,9 +55,11 @@ def dead_letters(settings: Settings) -> Iterator[Finding]:
         engine.dispose()
     if letters:
         detail = f"{len(letters)} updates could not be answered"
-        yield _finding(Level.WARN, detail, "`doggo bot dead-letters` says why")
+        mend = "`doggo bot dead-letters` says why"
+        yield Finding(check="inbox", level=Level.WARN, detail=detail, mend=mend)
     else:
-        yield _finding(Level.OK, f"the inbox has {waiting} waiting updates, none given up")
+        detail = f"{waiting} updates wait, none was given up"
+        yield Finding(check="inbox", level=Level.OK, detail=detail)
 
 
 def _known(me: BotName, webhook: Webhook) -> Iterator[Finding]:
