@@ -12,6 +12,7 @@ from tests.botting import SECRET, WEBHOOK, Botting, Served, answers, stored
 from tests.simulating import Simulating, wait_for
 from tests.tiny_bundle import COLOURS, make_bundle, picture
 
+from doggo.bot.service import AgreedPhoto
 from doggo.core.errors import UsageError
 from doggo.storage.updates import State
 from doggo.telegram_sim.faults import Fault, Trouble
@@ -72,6 +73,35 @@ def test_two_people_at_once_get_their_own(sim: Simulating, bot: Botting) -> None
         wait_for(lambda u=user, b=breed: any(f"{b.title()}." in text for text in texts(sim, u)))
         others = {one.title() for one in COLOURS} - {breed.title()}
         assert not [text for text in texts(sim, user) for one in others if f"{one}." in text]
+
+
+def test_only_photos_of_people_who_agreed_reach_whoever_keeps_them(
+    sim: Simulating, bundle: Path, tmp_path: Path
+) -> None:
+    kept: list[AgreedPhoto] = []
+
+    async def keep(photo: AgreedPhoto) -> None:
+        kept.append(photo)
+
+    ada, bo = sim.start_user("Ada"), sim.start_user("Bo")
+    with Botting(sim, tmp_path / "home", bundle, keep=keep) as bot:
+        for user in (ada, bo):  # nobody was asked yet
+            sim.telegram.people.send_photo(user, user, picture(COLOURS["pug"]))
+        wait_for(lambda: all(len(answers(sim, user)) == 3 for user in (ada, bo)))
+        for user, choice in ((ada, "yes"), (bo, "no")):
+            question = answers(sim, user)[-1]["message_id"]
+            sim.telegram.people.tap(user, user, question, f"1:consent:{choice}")
+        wait_for(
+            lambda: sum("edit_date" in one for one in answers(sim, ada) + answers(sim, bo)) == 2
+        )
+        for user in (ada, bo):
+            sim.telegram.people.send_photo(user, user, picture(COLOURS["beagle"]))
+        wait_for(lambda: all(len(answers(sim, user)) == 4 for user in (ada, bo)))
+        wait_for(lambda: done(bot))
+    [photo] = kept
+    assert photo.prediction.breeds[0].breed == "beagle"
+    assert photo.data[:2] == b"\xff\xd8"
+    assert len(photo.person) == 64
 
 
 def test_the_menu_is_shown_in_each_language(sim: Simulating, bot: Botting) -> None:

@@ -38,6 +38,7 @@ class Looking:
         predict: answers a photo's bytes; raises PhotoError, NoModelError or BusyError.
         busy_patience_s: how long a photo waits for a free place before its sender is told that
             we are busy.
+        seen: given each photo with its prediction before it is answered; None: nobody.
     """
 
     def __init__(
@@ -47,8 +48,9 @@ class Looking:
         *,
         typing_after_s: float = TYPING_AFTER_S,
         busy_patience_s: float = BUSY_PATIENCE_S,
+        seen: Callable[[Incoming, bytes, Prediction], Awaitable[None]] | None = None,
     ) -> None:
-        self._client, self._predict = client, predict
+        self._client, self._predict, self._seen = client, predict, seen
         self._typing_after_s, self._busy_patience_s = typing_after_s, busy_patience_s
 
     async def look(self, incoming: Incoming) -> Look:
@@ -67,7 +69,10 @@ class Looking:
         assert incoming.file is not None, "only a message with a photo is looked at"
         try:
             data = await self._client.download(incoming.file)
-            return await self._patiently(data)
+            prediction = await self._patiently(data)
+            if self._seen is not None:
+                await self._seen(incoming, data, prediction)
+            return prediction
         except FileTooBigError:
             return Refusal.TOO_BIG
         except FileGoneError:

@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -30,9 +31,10 @@ from doggo.bot.sender import IN_FLIGHT, Sender
 from doggo.bot.sending import pause_s_after
 from doggo.bot.turns import Turns
 from doggo.bot.worker import Worker
+from doggo.core.chat import Consent, Incoming
 from doggo.core.errors import StorageError, UsageError
 from doggo.core.records import Prediction
-from doggo.storage import replies, updates
+from doggo.storage import people, replies, updates
 from doggo.storage.claim import HOLD_S, Claim
 from doggo.storage.journal import Journal
 from doggo.storage.people import Pseudonyms
@@ -55,6 +57,8 @@ class Parts:
         knowledge: what the model in service knows; the bot's own name is filled in here.
         count: told the kind of each new update.
         tidy_s: between two times that what is old is forgotten.
+        keep: given the photos of people who agreed that theirs are kept, and no others; None:
+            nobody keeps any. A photo may come again after a crash, with another prediction.
     """
 
     client: Client
@@ -66,6 +70,21 @@ class Parts:
     in_flight: int = IN_FLIGHT
     count: Callable[[str], None] = lambda _: None
     tidy_s: float = _TIDY_S
+    keep: Callable[[AgreedPhoto], Awaitable[None]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgreedPhoto:
+    """A photo whose sender agreed that it is kept.
+
+    Attributes:
+        person: the sender's pseudonym, to erase it by.
+        data: the file as it was sent.
+    """
+
+    person: str
+    data: bytes = field(repr=False)
+    prediction: Prediction
 
 
 class Bot:
@@ -181,7 +200,8 @@ class Bot:
             limits=parts.limits,
             in_flight=parts.in_flight,
         )
-        looking = Looking(parts.client, parts.predict)
+        seen = None if parts.keep is None else partial(_keep_agreed, parts, parts.keep)
+        looking = Looking(parts.client, parts.predict, seen=seen)
         assert self._inbox is not None
         worker = Worker(
             parts.journal,
@@ -215,6 +235,19 @@ def _cause(errors: ExceptionGroup[Exception]) -> Exception:
             if isinstance(error, kind):
                 return error
     return errors
+
+
+async def _keep_agreed(
+    parts: Parts,
+    keep: Callable[[AgreedPhoto], Awaitable[None]],
+    incoming: Incoming,
+    data: bytes,
+    prediction: Prediction,
+) -> None:
+    person = parts.names.of(incoming.user_id)
+    known = await parts.journal.write(lambda c: people.find_person(c, person))
+    if known.consent is Consent.YES:
+        await keep(AgreedPhoto(person=person, data=data, prediction=prediction))
 
 
 async def _persistent(ask: Callable[[], Awaitable[T]]) -> T:
