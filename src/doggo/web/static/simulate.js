@@ -44,6 +44,14 @@ function open(chatId) {
   draw();
 }
 
+// The answer to a request and the event that tells of the new chat come in either order.
+const wanted = new Set();
+
+function openOnceThere(chatId) {
+  if (world.rooms.has(chatId)) open(chatId);
+  else wanted.add(chatId);
+}
+
 function draw() {
   $("empty").hidden = world.rooms.size > 0;
   $("new-group").disabled = world.users.size === 0;
@@ -89,7 +97,7 @@ const HAPPENS = {
     }
     world.rooms.set(event.chat.id, { ...event, messages: known?.messages ?? [] });
     world.columns.get(event.chat.id)?.update(event);
-    if (!known && world.columns.size < OPEN_AT_FIRST + 1) open(event.chat.id);
+    if (!known && (wanted.delete(event.chat.id) || world.columns.size < OPEN_AT_FIRST + 1)) open(event.chat.id);
     draw();
   },
   message({ message, keyboard }) {
@@ -140,7 +148,7 @@ $("new-person").addEventListener("click", async () => {
   const form = await asked($("person-dialog"));
   if (!form) return;
   const user = await add({ do: "user", first_name: form.get("first_name"), language_code: form.get("language_code") });
-  if (user && world.rooms.has(user.id)) open(user.id);
+  if (user) openOnceThere(user.id);
 });
 
 $("new-group").addEventListener("click", async () => {
@@ -151,7 +159,7 @@ $("new-group").addEventListener("click", async () => {
   if (!form) return;
   if (!members.length) { world.alert("A group needs a member."); return; }
   const made = await add({ do: "group", title: form.get("title"), members });
-  if (made && world.rooms.has(made.chat)) open(made.chat);
+  if (made) openOnceThere(made.chat);
 });
 
 $("guests").append(...GUESTS.map(([first_name, language_code, language]) =>
