@@ -203,22 +203,6 @@ def test_a_poison_update_is_tried_a_few_times_then_parked_and_the_next_is_answer
     assert "words" not in letter.error
 
 
-def test_while_telegram_is_away_nothing_is_given_up(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("doggo.bot.worker.pause_s_after", lambda _: 0.01)
-    edges = Edges()
-    edges.fail[1] = [CallError(Trouble.AWAY, "ConnectError")] * 3 * ATTEMPTS
-    put(journal, 1)
-
-    async def scenario() -> None:
-        async with working(journal, edges) as worker:
-            await idle(worker, journal)
-
-    asyncio.run(scenario())
-    assert edges.order == [1]
-
-
 def test_what_kills_the_process_each_time_is_parked(journal: Journal) -> None:
     edges = Edges()
     put(journal, 1, starts=STARTS)

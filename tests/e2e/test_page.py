@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+from tests.browser import chromium, opened
 from tests.serving import Serving
 from tests.tiny_bundle import make_bundle
 
@@ -17,26 +17,12 @@ from doggo.storage.buckets import Bucket
 from doggo.storage.bundles import BundleStore
 from doggo.vision.photo import MAX_BYTES
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-quic",
-]
 PATIENCE_MS = 60_000
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("chromium is not installed: the page is not tried in a real browser")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield launched
-        launched.close()
+    yield from chromium()
 
 
 @pytest.fixture(scope="module")
@@ -47,32 +33,7 @@ def server(bootstrap_bundle: Path) -> Iterator[Serving]:
 
 @pytest.fixture
 def page(browser: Browser, server: Serving) -> Iterator[Page]:
-    yield from opened(browser, server)
-
-
-def opened(browser: Browser, server: Serving, **options: object) -> Iterator[Page]:
-    """A page that fails the test if it breaks its own policy, throws, or asks elsewhere."""
-    context = browser.new_context(**options)  # type: ignore[arg-type]
-    context.set_default_timeout(PATIENCE_MS)
-    page = context.new_page()
-    troubles: list[str] = []
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on(
-        "console",
-        lambda message: troubles.append(message.text) if "Policy" in message.text else None,
-    )
-    page.on(
-        "request",
-        lambda request: (
-            None
-            if request.url.startswith((server.url, "blob:"))
-            else troubles.append(f"asked {request.url}")
-        ),
-    )
-    page.goto(server.url)
-    yield page
-    context.close()
-    assert troubles == []
+    yield from opened(browser, server.url, PATIENCE_MS)
 
 
 def named(photos: list[Path], stem: str) -> Path:
@@ -179,7 +140,7 @@ def test_it_fits_a_phone_in_light_and_dark(
     browser: Browser, server: Serving, foolbox_photos: list[Path], scheme: str
 ) -> None:
     phone = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
-    for page in opened(browser, server, color_scheme=scheme, **phone):
+    for page in opened(browser, server.url, PATIENCE_MS, color_scheme=scheme, **phone):
         expect(page.get_by_text("Take a photo")).to_be_visible()
         page.set_input_files("#camera", named(foolbox_photos, "imagenet_00_243"))
         expect(page.locator("#bars li")).to_have_count(3, timeout=PATIENCE_MS)
@@ -193,7 +154,7 @@ def test_without_a_model_it_says_so_and_notices_the_first_one(
 ) -> None:
     store = BundleStore(Bucket(tmp_path / "store"))
     with Serving(ProductionBundle(store)) as empty:
-        for page in opened(browser, empty):
+        for page in opened(browser, empty.url, PATIENCE_MS):
             line = page.locator("#model")
             expect(line).to_contain_text("No model is on duty yet", timeout=PATIENCE_MS)
             version = store.add(make_bundle(tmp_path / "colour"), {})

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
+from tests.browser import chromium, opened
 from tests.e2e.rehearsing_bot import RehearsingBot
 from tests.simulating import Simulating
 
-ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-sync", "--disable-quic"]
 PATIENCE_MS = 20_000
 BOT = "@doggo_rehearsal_bot"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("chromium is not installed: the page is not tried in a real browser")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield launched
-        launched.close()
+    yield from chromium()
 
 
 @pytest.fixture
@@ -36,32 +29,7 @@ def sim() -> Iterator[Simulating]:
 
 @pytest.fixture
 def page(browser: Browser, sim: Simulating) -> Iterator[Page]:
-    yield from opened(browser, sim)
-
-
-def opened(browser: Browser, sim: Simulating, **options: object) -> Iterator[Page]:
-    """A page that fails the test if it breaks its own policy, throws, or asks elsewhere."""
-    context = browser.new_context(**options)  # type: ignore[arg-type]
-    context.set_default_timeout(PATIENCE_MS)
-    page = context.new_page()
-    troubles: list[str] = []
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on(
-        "console",
-        lambda message: troubles.append(message.text) if "Policy" in message.text else None,
-    )
-    page.on(
-        "request",
-        lambda request: (
-            None
-            if request.url.startswith((sim.url, "blob:"))
-            else troubles.append(f"asked {request.url}")
-        ),
-    )
-    page.goto(sim.url)
-    yield page
-    context.close()
-    assert troubles == []
+    yield from opened(browser, sim.url, PATIENCE_MS)
 
 
 def begin(page: Page, name: str = "Ada") -> Locator:
@@ -261,7 +229,7 @@ def test_it_fits_a_phone_in_light_and_dark(
     browser: Browser, sim: Simulating, foolbox_photos: list[Path], scheme: str
 ) -> None:
     phone = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
-    for page in opened(browser, sim, color_scheme=scheme, **phone):
+    for page in opened(browser, sim.url, PATIENCE_MS, color_scheme=scheme, **phone):
         chat = begin(page)
         sim.telegram.people.add_user("Bob")
         expect(page.locator(".tab")).to_have_count(2)
