@@ -36,8 +36,7 @@ def main() -> int:
         whole = _run(work, first)
         bare_ms = _bare_ms(work)
         grown = _run(work, more)
-    embedded = grown["timings_s"].get("of which embed", 0.0)
-    stages_s = grown["timings_s"]["intake"] + grown["timings_s"]["preprocess"] + embedded
+    stages_s = sum(grown["timings_s"][stage] for stage in ("intake", "preprocess", "embed"))
     print(f"bare runtime: {bare_ms:.2f} ms a photo, the fastest pair here")
     for name, said in (("first run", whole), ("100 more", grown)):
         stages = ", ".join(f"{stage} {s:.1f}" for stage, s in said["timings_s"].items())

@@ -55,9 +55,9 @@ def run(
             report = take_in(stores, paths, labels=labels, progress=telling)
         with watch.stage("preprocess"):
             prepared = prepare(stores, stanford_lists=stanford_lists, seed=seed, progress=telling)
-    from doggo.train.config import TrainConfig
+        from doggo.train.config import TrainConfig
 
-    released = release.train(TrainConfig(model=model, seed=seed), prepared.manifest)
+        released = release.train(TrainConfig(model=model, seed=seed), prepared.manifest)
     return RunResult(
         intake=dict(report.to_json()),
         intake_text=intake_text(report),

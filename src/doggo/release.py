@@ -7,13 +7,13 @@ imported where they run, so that reading about them costs nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
+from doggo.alongside import Libraries, Meanwhile
 from doggo.core.errors import BundleError, GateError, StorageError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import Manifest, ManifestRow, Origin, Split
@@ -25,11 +25,13 @@ from doggo.storage.audit import Action
 from doggo.storage.buckets import Bucket
 from doggo.storage.shards import PixelReader
 from doggo.stores import Stores, work_folder
-from doggo.timings import Libraries, Spans, Stopwatch
+from doggo.timings import Spans, Stopwatch
 from doggo.tracking.port import TrackedVersion
-from doggo.vision.bundle import bundle_sha256, parse_bundle, read_validation
+from doggo.vision.bundle import NETWORK_FILE, bundle_sha256, parse_bundle, read_validation
+from doggo.vision.runtime import OpenNetworks
 
 if TYPE_CHECKING:
+    from doggo.evaluate.kept import KeptFeatures
     from doggo.evaluate.labelled import LabelledPhoto
     from doggo.train.config import TrainConfig
     from doggo.vision.bundle import Bundle
@@ -53,9 +55,11 @@ class Release:
     progress: Progress = silent
     watch: Stopwatch = field(default_factory=Stopwatch)
     libraries: Libraries = field(init=False)
+    networks: OpenNetworks = field(init=False)
 
     def __post_init__(self) -> None:
         self.libraries = Libraries(self.stores.tracker)
+        self.networks = OpenNetworks()
 
     def train(self, config: TrainConfig, manifest: Manifest) -> Released:
         """Train on all photos of a dataset and release the model.
@@ -66,29 +70,58 @@ class Release:
         made = self._made_before(config, manifest)
         if made is not None:
             return self._finish(made, already=True)
+        pixels = PixelReader(self.stores.processed)
+        with self.libraries, work_folder(self.stores) as work:
+            with self.watch.stage("load libraries"):
+                self.libraries.wait_for_networks()
+            pixels.fetch(manifest.rows, self.progress)
+            with self._embedded(config, manifest, pixels) as meanwhile:
+                candidate = self._train(config, manifest, pixels, work / "candidate")
+                bundle = self._export(candidate, work / "bundle", manifest, meanwhile.stop)
+            return self._release(bundle, manifest)
+
+    def _embedded(self, config: TrainConfig, manifest: Manifest, pixels: PixelReader) -> Meanwhile:
+        """Return what may be done beside training, once its embeddings are in the cache."""
+        from doggo.train.config import PROBE
+        from doggo.train.embedding import embed_dataset, reference_parts
+
+        if config.recipe != PROBE:
+            return Meanwhile(iter(()))
+        with self.watch.stage("embed"):
+            body = embed_dataset(
+                config,
+                manifest,
+                pixels=pixels,
+                cache=self.stores.embeddings,
+                runtime=self.stores.forced_runtime,
+                weights=self.stores.weights,
+                progress=self.progress,
+            )
+        return Meanwhile(reference_parts(body))
+
+    def _train(
+        self, config: TrainConfig, manifest: Manifest, pixels: PixelReader, work: Path
+    ) -> Path:
         with self.watch.stage("load libraries"):
             self.libraries.wait()
         from doggo.train.run import train
 
         spans = Spans(self.progress)
-        pixels = PixelReader(self.stores.processed)
-        with work_folder(self.stores) as work:
-            with self.watch.stage("train"):
-                pixels.fetch(manifest.rows, self.progress)
-                candidate = train(
-                    config,
-                    manifest,
-                    pixels=pixels,
-                    cache=self.stores.embeddings,
-                    tracker=self.stores.tracker,
-                    work=work / "candidate",
-                    runtime=self.stores.forced_runtime,
-                    weights=self.stores.weights,
-                    progress=spans,
-                )
-            self.watch.timings += spans.parts("embed", "activations")
-            bundle = self._export(candidate, work / "bundle", manifest)
-            return self._release(bundle, manifest)
+        with self.watch.stage("train"):
+            candidate = train(
+                config,
+                manifest,
+                pixels=pixels,
+                cache=self.stores.embeddings,
+                tracker=self.stores.tracker,
+                work=work,
+                runtime=self.stores.forced_runtime,
+                weights=self.stores.weights,
+                embed_s=self.watch.seconds("embed"),
+                progress=spans,
+            )
+        self.watch.timings += spans.parts("activations")
+        return candidate
 
     def bootstrap(self, model: str, manifest: Manifest | None) -> Released:
         """Release the model that needs no training; the gate is asked if nothing is there yet."""
@@ -107,7 +140,13 @@ class Release:
             self.ask_gate = self.ask_gate and self.stores.bundles.production() is None
             return self._release(bundle, manifest, action=Action.BOOTSTRAP)
 
-    def _export(self, candidate: Path, out: Path, manifest: Manifest | None) -> Path:
+    def _export(
+        self,
+        candidate: Path,
+        out: Path,
+        manifest: Manifest | None,
+        before_measuring: Callable[[], None] = lambda: None,
+    ) -> Path:
         from doggo.export.run import export
 
         with self.watch.stage("export"):
@@ -117,6 +156,8 @@ class Release:
                 manifest=manifest,
                 pixels=PixelReader(self.stores.processed) if manifest else None,
                 cache=self.stores.embeddings,
+                open_network=self.networks,
+                before_measuring=before_measuring,
                 progress=self.progress,
             )
 
@@ -140,14 +181,22 @@ class Release:
     def _score(self, folder: Path, manifest: Manifest) -> Scored:
         from doggo.vision.predictor import Predictor
 
-        predictor = Predictor.load(folder, pair=self.stores.forced_pair)
+        predictor = Predictor.load(folder, pair=self.stores.forced_pair, open_network=self.networks)
         return score(
             predictor,
             test_photos(self.stores, manifest, self.progress),
             data=f"the test split of dataset {manifest.manifest_id}",
             out=self.stores.reports / f"{predictor.model.sha256[:16]}.html",
+            kept=self._kept(folder, predictor),
             progress=self.progress,
         )
+
+    def _kept(self, folder: Path, predictor: Predictor) -> KeptFeatures | None:
+        from doggo.evaluate.kept import kept_features
+        from doggo.vision.embeddings import EmbeddingCache
+
+        cache = EmbeddingCache(self.stores.embeddings / "embeddings")
+        return kept_features(folder / NETWORK_FILE, predictor, cache)
 
     def _finish(
         self,
@@ -187,6 +236,7 @@ class Release:
                 action=action,
                 accept_labels=self.accept_labels or self._only_bootstrap(),
                 pair=self.stores.forced_pair,
+                open_network=self.networks,
                 progress=self.progress,
             )
         except GateError as error:
@@ -218,9 +268,14 @@ def score(
     *,
     data: str,
     out: Path,
+    kept: KeptFeatures | None = None,
     progress: Progress = silent,
 ) -> Scored:
-    """Score a model on labelled photos and write the report and its JSON beside it."""
+    """Score a model on labelled photos and write the report and its JSON beside it.
+
+    Args:
+        kept: see `evaluate.run.evaluate`.
+    """
     from doggo.evaluate.report import write_report
     from doggo.evaluate.run import evaluate
 
@@ -229,6 +284,7 @@ def score(
         photos,
         data=data,
         licences=(DATA_LICENCE, WEIGHTS_LICENCE),
+        kept=kept,
         progress=progress,
     )
     write_report(evaluation, out, photos)
@@ -250,7 +306,7 @@ def test_photos(stores: Stores, manifest: Manifest, progress: Progress) -> list[
     """
     from doggo.evaluate.labelled import LabelledPhoto
 
-    stores.raw.fetch([_raw_key(stores.raw, row) for row in manifest.of(Split.TEST)], progress)
+    stores.raw.fetch([row.raw_key for row in manifest.of(Split.TEST)], progress)
     sources = stores.photos.added_sources(Origin.OWNER)
     path_by_id = {source.photo_id: source.path for source, _ in sources}
     return [
@@ -313,11 +369,7 @@ def validation_metrics(folder: Path, manifest: Manifest | None) -> dict[str, flo
 
 
 def _read_raw(raw: Bucket, row: ManifestRow) -> bytes:
-    data = raw.read(_raw_key(raw, row))
+    data = raw.read(row.raw_key)
     if hashlib.sha256(data).hexdigest() != row.sha256:
         raise StorageError(f"{row.raw_uri} was altered since intake")
     return data
-
-
-def _raw_key(raw: Bucket, row: ManifestRow) -> str:
-    return unquote(row.raw_uri.removeprefix(raw.url).lstrip("/"))

@@ -61,6 +61,31 @@ def test_more_photos_make_a_second_version_that_can_be_rolled_back(
     assert [move["to_version"] for move in audit] == [1, 2, 1]
 
 
+FEWER_CHECKS = (
+    "import doggo.evaluate.kept as k; k.CHECKED = 2; import doggo.__main__ as m; m.main()"
+)
+
+
+def test_another_head_on_the_same_body_does_not_look_at_the_test_photos_again(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FEWER_CHECKS, "train", "--seed", "43", "--no-promote", "--json"],
+        env={**os.environ, "DOGGO_HOME": str(home)},
+        cwd=home.parent,
+        capture_output=True,
+        check=True,
+        timeout=280,
+    )
+    report = Path(json.loads(done.stdout)["evaluation"]["report"])
+    found = json.loads(report.with_suffix(".json").read_bytes())
+    assert found["recalled"] == found["top1"]["n"] - 2 > 0
+    # A home that lies elsewhere than when its dataset was made is as good.
+    anew = run_doggo(home, "evaluate", 2, "--json").json()
+    report = Path(anew["report"])
+    whole = json.loads(report.with_suffix(".json").read_bytes())
+    assert whole["recalled"] == 0  # who asks for an evaluation gets all of it
+    assert (whole["top1"], whole["after"]) == (found["top1"], found["after"])
+
+
 def test_what_was_set_aside_is_listed_with_its_reason(tmp_path: Path) -> None:
     folder, home = tmp_path / "photos", tmp_path / "home"
     list(write_drawn(folder, breeds=2, pictures=2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -18,7 +19,7 @@ from doggo.evaluate.run import evaluate
 from doggo.vision.bundle import Bundle, Parity, seal
 from doggo.vision.photo import decoder_name
 from doggo.vision.predictor import Predictor
-from doggo.vision.runtime import Pair, Trial
+from doggo.vision.runtime import REFERENCE, Trial
 from doggo.vision.verdict import Thresholds
 from doggo.vision.view import View
 
@@ -31,11 +32,11 @@ Labelled = Callable[..., LabelledPhoto]
 
 
 def _network() -> onnx.ModelProto:
-    """Logits are eight times the mean colours in [0, 1]; the dog mass is their sum, cut at 1."""
+    """Features are the mean colours; logits eight times those in [0, 1], dog mass their sum."""
     nodes = [
         helper.make_node("Cast", ["images"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["float"], ["mean"], axes=[1, 2], keepdims=0),
-        helper.make_node("Div", ["mean", "white"], ["colour"]),
+        helper.make_node("ReduceMean", ["float"], ["features"], axes=[1, 2], keepdims=0),
+        helper.make_node("Div", ["features", "white"], ["colour"]),
         helper.make_node("Mul", ["colour", "eight"], ["logits"]),
         helper.make_node("ReduceSum", ["colour", "last"], ["light"], keepdims=0),
         helper.make_node("Clip", ["light", "zero", "one"], ["dog_mass"]),
@@ -54,6 +55,7 @@ def _network() -> onnx.ModelProto:
         [
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", len(LABELS)]),
             helper.make_tensor_value_info("dog_mass", TensorProto.FLOAT, ["n"]),
+            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", 3]),
         ],
         constants,
     )
@@ -61,14 +63,13 @@ def _network() -> onnx.ModelProto:
 
 
 @pytest.fixture(scope="session")
-def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
-    """The real predictor over the tiny bundle."""
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny bundle."""
     folder = tmp_path_factory.mktemp("bundle")
     onnx.save(_network(), folder / "model.onnx")
     for name in ("model.ts", "model.safetensors", "validation.json"):
         (folder / name).write_bytes(b"{}")
     (folder / "labels.json").write_text(json.dumps(LABELS))
-    pair = Pair(runtime="onnxruntime", precision="f32")
     bundle = Bundle(
         name="colours",
         labels=LABELS,
@@ -86,10 +87,18 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
         run_id=None,
         git_revision="unknown",
         parity=Parity(max_difference=0, top1_agreement=1, low=0.9, high=1, photos=10),
-        trials=(Trial(pair=pair, top1_difference=0, low=0, high=0, ms_per_photo=1, photos=10),),
+        trials=(
+            Trial(pair=REFERENCE, top1_difference=0, low=0, high=0, ms_per_photo=1, photos=10),
+        ),
     )
     seal(folder, bundle)
-    return Predictor.load(folder, pair=pair, threads=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def predictor(bundle: Path) -> Predictor:
+    """The real predictor over the tiny bundle."""
+    return Predictor.load(bundle, pair=REFERENCE, threads=2)
 
 
 @pytest.fixture(scope="session")

@@ -126,3 +126,10 @@ def test_without_pyarrow_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(UsageError, match=r"doggo\[train\]"):
         load(Bucket(tmp_path), "0123")
+
+
+def test_a_raw_key_does_not_depend_on_where_the_bucket_is(tmp_path: Path) -> None:
+    uri = Bucket(tmp_path / "before").uri("shiba inu%/0a.jpg")
+    for moved in (uri, uri.replace(tmp_path.as_uri(), "gs://elsewhere")):
+        row = replace(rows()[0], raw_uri=moved)
+        assert row.raw_key == "shiba inu%/0a.jpg"

@@ -18,9 +18,11 @@ from doggo.vision.runtime import (
     LARGEST_LOSS,
     PAIRS,
     REFERENCE,
+    OpenNetworks,
     Pair,
     Trial,
     choose_pair,
+    fastest_pair,
     open_session,
     supported_pairs,
     usable_pairs,
@@ -161,3 +163,21 @@ def test_no_choice_is_ever_unusable_or_lossy(
     found = next(item for item in trials if item.pair == chosen)
     assert chosen in usable | {REFERENCE}
     assert chosen == REFERENCE or found.low > -LARGEST_LOSS
+
+
+def test_the_same_network_is_opened_once(network: Path, tmp_path: Path) -> None:
+    copy, other = tmp_path / "copy.onnx", tmp_path / "other.onnx"
+    copy.write_bytes(network.read_bytes())
+    onnx.save(tiny_bundle.colour_network(5, turn=1), other)
+    networks = OpenNetworks()
+    session = networks(network, REFERENCE)
+    assert networks(copy, REFERENCE) is networks(copy.read_bytes(), REFERENCE) is session
+    assert networks(network, REFERENCE, 1) is not session
+    assert networks(other, REFERENCE) is not session
+    images_NHWC = np.full((3, 32, 32, 3), 200, np.uint8)
+    for name, found in open_session(network, REFERENCE).run(images_NHWC).items():
+        np.testing.assert_array_equal(session.run(images_NHWC)[name], found)
+
+
+def test_half_precision_embeds_where_the_processor_has_it() -> None:
+    assert fastest_pair() == max(usable_pairs(), key=PAIRS.index)

@@ -242,10 +242,7 @@ def _held_out_photos() -> list[tuple[str, Path]]:
         rows = list(manifests.load(stores.processed).of(Split.TEST))
         random.Random(0).shuffle(rows)
         chosen = sorted({row.breed: row for row in rows}.values(), key=lambda row: row.photo_id)
-        return [
-            (row.breed, stores.raw.path(row.raw_uri.removeprefix(stores.raw.url + "/")))
-            for row in chosen[:_ASKED]
-        ]
+        return [(row.breed, stores.raw.path(row.raw_key)) for row in chosen[:_ASKED]]
 
 
 def _foolbox_photos() -> list[Path]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from urllib.parse import unquote
 
 
 class Split(StrEnum):
@@ -104,6 +105,7 @@ class ManifestRow:
     """One photo of a dataset, and where its canonical pixels lie.
 
     Attributes:
+        raw_uri: where the raw object was when the dataset was made; see `raw_key`.
         sha256: of the raw object, so that a reader can verify it.
         shard: key of the shard in the processed bucket; `offset` is in bytes into its array.
     """
@@ -120,6 +122,11 @@ class ManifestRow:
     width_px: int
     origin: Origin
     may_be_shown: bool
+
+    @property
+    def raw_key(self) -> str:
+        """Key in the raw bucket, `breed/photo_id.jpg`, wherever that bucket has moved since."""
+        return unquote("/".join(self.raw_uri.split("/")[-2:]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,27 +1,26 @@
 """Evaluate a sealed bundle through the predictor that serves it, on raw bytes.
 
-Owns the reading and answering of labelled photos. It fits nothing: temperature and thresholds
-are the bundle's own. Which photos they are (the test split, a folder) is the caller's choice.
+Owns what goes into an evaluation. It fits nothing: temperature and thresholds are the bundle's
+own. Which photos they are (the test split, a folder) is the caller's choice.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from doggo.core import metrics
-from doggo.core.errors import InputError, PhotoError, StorageError
+from doggo.core.errors import InputError
 from doggo.core.progress import Progress, silent
-from doggo.core.records import QuarantineReason, Verdict
+from doggo.core.records import Verdict
 from doggo.evaluate import figures
+from doggo.evaluate.answers import Answer, Answered, answer_all
 from doggo.evaluate.evaluation import Evaluation, ModelFacts, NotScored, Share
-from doggo.evaluate.labelled import LabelledPhoto, printable
-from doggo.vision.ahead import prepared
+from doggo.evaluate.kept import KeptFeatures
+from doggo.evaluate.labelled import LabelledPhoto
 from doggo.vision.predictor import Predictor
 
 PRE_TRAINING_CAVEAT = (
@@ -36,22 +35,13 @@ FEW_PHOTOS_CAVEAT = (
 )
 
 
-_BATCH = 128
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Answer:
-    photo: LabelledPhoto
-    probabilities: NDArray[np.float32]  # [K]
-    verdict: Verdict
-
-
 def evaluate(
     predictor: Predictor,
     photos: Sequence[LabelledPhoto],
     *,
     data: str,
     licences: Sequence[str] = (),
+    kept: KeptFeatures | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
     """Return how the predictor's bundle answers these photos.
@@ -63,26 +53,20 @@ def evaluate(
         photos: none of which the bundle was fitted on.
         data: which photos these are, in words, such as "the test split of dataset 1f0c".
         licences: one line each on the weights' and the data's terms, for the report.
+        kept: features that the network's body computed for these photos in earlier evaluations,
+            for what is evaluated again and again; see `answers.answer_all`.
 
     Raises:
         InputError: there is no photo, or none could be scored.
     """
     if not photos:
         raise InputError(f"no photos to evaluate in {data}")
-    started_s = time.perf_counter()
-    known: list[_Answer] = []
-    unknown: list[tuple[str, Verdict]] = []
-    not_scored: list[NotScored] = []
     labels = {breed: index for index, breed in enumerate(predictor.bundle.labels)}
-    for done, item in enumerate(_answers(predictor, photos), start=1):
-        if isinstance(item, NotScored):
-            not_scored.append(item)
-        elif item.photo.breed in labels:
-            known.append(item)
-        else:
-            unknown.append((item.photo.breed, item.verdict))
-        progress("evaluate", done, len(photos))
-    ms_per_photo = 1000 * (time.perf_counter() - started_s) / len(photos)
+    answered = answer_all(predictor, photos, kept, progress)
+    not_scored = [item for item in answered.items if isinstance(item, NotScored)]
+    answers = [item for item in answered.items if isinstance(item, Answer)]
+    known = [answer for answer in answers if answer.photo.breed in labels]
+    unknown = [(a.photo.breed, a.verdict) for a in answers if a.photo.breed not in labels]
     if not known:
         raise InputError(_nothing_scored(data, unknown, not_scored))
     scored = figures.Scored(
@@ -94,7 +78,7 @@ def evaluate(
     )
     facts = model_facts(predictor, licences)
     return _evaluation(
-        scored, facts, data, ms_per_photo=ms_per_photo, unknown=unknown, not_scored=not_scored
+        scored, facts, data, answered=answered, unknown=unknown, not_scored=not_scored
     )
 
 
@@ -123,40 +107,12 @@ def model_facts(predictor: Predictor, licences: Sequence[str] = ()) -> ModelFact
     )
 
 
-def _answers(
-    predictor: Predictor, photos: Sequence[LabelledPhoto]
-) -> Iterator[_Answer | NotScored]:
-    """Answer photos in order, a batch being decoded while the network has the one before.
-
-    A fifth faster than a thread that takes its photo all the way, and bitwise the same.
-    """
-
-    def view(photo: LabelledPhoto) -> NDArray[np.uint8] | NotScored:
-        try:
-            return predictor.view(photo.read())
-        except PhotoError as error:
-            return _not_scored(photo, error.rejection.value, error)
-        except (OSError, StorageError) as error:
-            return _not_scored(photo, QuarantineReason.UNREADABLE.value, error)
-
-    for batch, views in prepared(photos, lambda batch: [view(photo) for photo in batch], _BATCH):
-        seen = [found for found in views if not isinstance(found, NotScored)]
-        answers = iter(zip(*predictor.infer(np.stack(seen)), strict=True)) if seen else iter(())
-        for photo, found in zip(batch, views, strict=True):
-            if isinstance(found, NotScored):
-                yield found
-                continue
-            probabilities_K, dog_mass = next(answers)
-            verdict = predictor.answer(probabilities_K, float(dog_mass)).verdict
-            yield _Answer(photo=photo, probabilities=probabilities_K, verdict=verdict)
-
-
 def _evaluation(
     scored: figures.Scored,
     facts: ModelFacts,
     data: str,
     *,
-    ms_per_photo: float,
+    answered: Answered,
     unknown: Sequence[tuple[str, Verdict]],
     not_scored: Sequence[NotScored],
 ) -> Evaluation:
@@ -186,7 +142,8 @@ def _evaluation(
         mistakes=mistakes[: figures.CONFIDENT_MISTAKES],
         unknown_breeds=figures.unknown_breeds(unknown),
         not_scored=tuple(not_scored),
-        ms_per_photo=ms_per_photo,
+        ms_per_photo=answered.ms_per_photo,
+        recalled=answered.recalled,
         caveats=(PRE_TRAINING_CAVEAT, FEW_PHOTOS_CAVEAT) if few else (PRE_TRAINING_CAVEAT,),
     )
 
@@ -203,13 +160,3 @@ def _nothing_scored(
         breeds = sorted({breed for breed, _ in unknown})
         return f"the model knows none of the breeds in {data}: {', '.join(breeds[:5])}"
     return f"none of the photos in {data} can be read; the first: {not_scored[0].detail}"
-
-
-def _not_scored(photo: LabelledPhoto, reason: str, error: Exception) -> NotScored:
-    return NotScored(
-        photo_id=photo.photo_id,
-        found_at=printable(photo.found_at),
-        breed=photo.breed,
-        reason=reason,
-        detail=printable(str(error)),
-    )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,14 @@ from doggo.core.metrics import wilson_interval
 from doggo.export.formats import read_torchscript
 from doggo.nets.network import DogNet
 from doggo.vision.bundle import PARITY_TOLERANCE, Parity
-from doggo.vision.runtime import REFERENCE, Pair, Session, Trial, open_session
+from doggo.vision.runtime import (
+    REFERENCE,
+    Pair,
+    Session,
+    Trial,
+    available_cores,
+    open_session,
+)
 from doggo.vision.verdict import calibrated
 
 U8 = NDArray[np.uint8]
@@ -31,7 +39,7 @@ F32 = NDArray[np.float32]
 
 PARITY_PHOTOS = 64
 _CHUNK = 8
-_TORCH_BATCH = 4  # the activations stay in the cache: 14 ms a photo instead of 36 in one batch
+_TORCH_BATCH = 2  # the activations stay in a core's cache
 _Z = 1.959964  # 95 %
 
 
@@ -52,9 +60,8 @@ def check_parity(network: DogNet, folder: Path, images_NHWC: U8, *, real: bool) 
     Raises:
         BundleError: one of them gives other answers.
     """
-    with torch.inference_mode():
-        eager = _outputs(network, images_NHWC)
-        script = _outputs(read_torchscript(folder / "model.ts"), images_NHWC)
+    eager = _outputs(network, images_NHWC)
+    script = _outputs(read_torchscript(folder / "model.ts"), images_NHWC)
     onnx = answer(open_session(folder / "model.onnx", REFERENCE), images_NHWC)
     difference, same_N = 0.0, np.ones(len(images_NHWC), bool)
     for name, exported in (("model.ts", script), ("model.onnx", onnx)):
@@ -168,11 +175,22 @@ def _trial(
 
 
 def _outputs(network: Callable[[torch.Tensor], tuple[torch.Tensor, ...]], images: U8) -> Answers:
-    parts = []
-    for start in range(0, len(images), _TORCH_BATCH):
-        logits, dog_mass, _ = network(torch.from_numpy(images[start : start + _TORCH_BATCH]))
-        parts.append(Answers(logits_NK=logits.numpy(), dog_mass_N=dog_mass.numpy()))
-    return joined(parts)
+    """Return what a torch network says of uint8 [N, H, W, 3].
+
+    Each core takes photos of its own, as the runtimes do: a fifth faster than sharing them.
+    """
+
+    def few(start: int) -> Answers:
+        with torch.inference_mode():
+            logits, dog_mass, _ = network(torch.from_numpy(images[start : start + _TORCH_BATCH]))
+        return Answers(logits_NK=logits.numpy(), dog_mass_N=dog_mass.numpy())
+
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(available_cores(), "parity", torch.set_num_threads, (1,)) as cores:
+            return joined(list(cores.map(few, range(0, len(images), _TORCH_BATCH))))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def largest_difference(one: Answers, other: Answers) -> float:

@@ -48,13 +48,6 @@ def write_onnx(network: DogNet, size_px: int, path: Path) -> None:
     path.write_bytes(buffer.getvalue())
 
 
-def write_heads(model: Path, path: Path) -> None:
-    """Write the tail of a shipped `model.onnx`: `features` [N, D] → `logits`, `dog_mass`."""
-    from onnx.utils import extract_model
-
-    extract_model(str(model), str(path), ["features"], ["logits", "dog_mass"])
-
-
 def write_torchscript(network: DogNet, size_px: int, path: Path) -> None:
     """Write a TorchScript file of the same function, frozen."""
     buffer = io.BytesIO()

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,15 +29,17 @@ from doggo.core.progress import Progress
 from doggo.core.records import Manifest, Split
 from doggo.export.calibrate import Calibration, calibrate, defaults
 from doggo.export.compare import Answers, answer, joined, largest_difference, run_pairs, trials
-from doggo.export.formats import write_heads
+from doggo.nets.cut import cut
 from doggo.storage.shards import PixelReader
 from doggo.vision.bundle import PARITY_TOLERANCE, ValidationAnswer, ValidationAnswers
 from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, embed
 from doggo.vision.runtime import (
     REFERENCE,
+    Opener,
     Pair,
     Session,
     Trial,
+    available_cores,
     choose_pair,
     open_session,
     usable_pairs,
@@ -111,31 +114,38 @@ class ValidationPhotos:
 
 
 def measure(
-    onnx: Path, photos: ValidationPhotos | None, known: KnownFeatures | None, progress: Progress
+    onnx: Path,
+    photos: ValidationPhotos | None,
+    known: KnownFeatures | None,
+    *,
+    open_network: Opener,
+    progress: Progress,
 ) -> Measured:
     """Try the runtimes, let the chosen one answer for all photos, and calibrate.
 
     Args:
-        known: features computed here are kept there too; None: every answer is computed network.
+        known: features computed here are kept there too; None: the whole network gives every
+            answer.
     """
     if photos is None or len(photos) == 0:
         nothing = ValidationAnswers(pair=REFERENCE.name, answers={})
         return Measured(calibration=defaults("no photos at all"), trials=(), validation=nothing)
-    sessions = {pair: open_session(onnx, pair) for pair in usable_pairs()}
+    with ThreadPoolExecutor(available_cores(), "open") as cores:
+        opened = cores.map(partial(open_network, onnx), usable_pairs())
+        sessions = {session.pair: session for session in opened}
     answers, ms_per_photo = run_pairs(
         sessions, photos.images, range(min(TIMED_PHOTOS, len(photos)))
     )
     counts = photos_to_try(ms_per_photo, len(photos))
     told = _Told(progress, photos=len(photos), answers=sum(counts.values()))
-    # Beside the folder that is being sealed, never inside it.
-    with TemporaryDirectory(dir=onnx.parent.parent, prefix=".tmp-heads-") as folder:
-        network = _Network(heads=Path(folder) / "heads.onnx", photos=photos, known=known)
-        write_heads(onnx, network.heads)
-        for pair, count in counts.items():
-            answers[pair] = network.answers(sessions[pair], answers[pair], count, told)
+    network = _Network(heads=_heads(onnx), photos=photos, known=known)
+    for pair, count in counts.items():
+        answers[pair] = network.answers(sessions[pair], answers[pair], count, told)
         compared = trials(answers, ms_per_photo, photos.labels_N)
-        pair = choose_pair(compared)
-        chosen = network.answers(sessions[pair], answers[pair], len(photos), told)
+        best = choose_pair(compared)
+        if best != REFERENCE:
+            break  # the pairs that were not tried yet are slower
+    chosen = network.answers(sessions[best], answers[best], len(photos), told)
     progress("export", len(photos), len(photos))
     source = f"validation photos of dataset {photos.manifest.manifest_id}"
     calibration = calibrate(chosen.logits_NK, chosen.dog_mass_N, photos.labels_N, source)
@@ -143,7 +153,7 @@ def measure(
     return Measured(
         calibration=calibration,
         trials=compared,
-        validation=ValidationAnswers(pair=pair.name, answers=top1),
+        validation=ValidationAnswers(pair=best.name, answers=top1),
     )
 
 
@@ -168,20 +178,27 @@ class _Told:
 def photos_to_try(ms_per_photo: Mapping[Pair, float], n: int) -> dict[Pair, int]:
     """Return on how many of n photos each pair is compared that could be chosen.
 
-    One that was slower than the reference never is: the timed photos are its trial.
+    The reference first, then the others, the fastest first. One that was slower than the
+    reference is never chosen: the timed photos are its trial.
     """
+    faster = [pair for pair, ms in ms_per_photo.items() if ms < ms_per_photo[REFERENCE]]
     return {
         pair: min(F32_PHOTOS, n) if pair.precision == "f32" and pair != REFERENCE else n
-        for pair, ms in ms_per_photo.items()
-        if pair == REFERENCE or ms < ms_per_photo[REFERENCE]
+        for pair in (REFERENCE, *sorted(faster, key=ms_per_photo.__getitem__))
     }
+
+
+def _heads(onnx: Path) -> bytes:
+    parts = cut(onnx)
+    assert parts is not None, "export writes networks that give their features"
+    return parts.heads
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Network:
     """The shipped network, whole and by its heads alone."""
 
-    heads: Path
+    heads: bytes
     photos: ValidationPhotos
     known: KnownFeatures | None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +28,17 @@ from doggo.storage.buckets import explain_os_error
 from doggo.storage.disk import need_disk
 from doggo.storage.shards import PixelReader
 from doggo.vision import owner_step
-from doggo.vision.bundle import Bundle, Parity, seal, write_validation
+from doggo.vision.bundle import NETWORK_FILE, Bundle, Parity, seal, write_validation
 from doggo.vision.embeddings import EmbeddingCache
 from doggo.vision.photo import decoder_name
+from doggo.vision.runtime import Opener, open_session
 
 _DRAWN = 8
 _FORMATS = 3  # each holds the weights once
+
+
+def _nothing() -> None:
+    """Leave all as it is."""
 
 
 def export(
@@ -42,6 +48,8 @@ def export(
     manifest: Manifest | None = None,
     pixels: PixelReader | None = None,
     cache: Path | None = None,
+    open_network: Opener = open_session,
+    before_measuring: Callable[[], None] = _nothing,
     progress: Progress = silent,
 ) -> Path:
     """Seal a candidate into a bundle at `out` and return `out`.
@@ -51,6 +59,8 @@ def export(
         manifest, pixels: whose validation photos to fit and compare on; without them the
             defaults of `export.calibrate` stand in, and parity is checked on drawn pictures.
         cache: folder for what can be computed again, as given to training; None: keep nothing.
+        open_network: opens the shipped network, for the trials of its runtimes.
+        before_measuring: called before a runtime is timed: whatever else is at work has to end.
 
     Raises:
         BundleError: the candidate is damaged, or an exported file answers differently.
@@ -70,7 +80,10 @@ def export(
         _write_network(staged, info, network)
         parity = _parity(staged, info, network, photos)
         known = _known_features(cache, network)
-        measured = measure(staged / "model.onnx", photos, known, progress)
+        before_measuring()
+        measured = measure(
+            staged / NETWORK_FILE, photos, known, open_network=open_network, progress=progress
+        )
         write_validation(staged, measured.validation)
         seal(staged, _bundle(info, manifest, parity, measured))
         staged.rename(out)
@@ -94,7 +107,7 @@ def _weights_bytes(network: DogNet) -> int:
 
 
 def _write_network(folder: Path, info: CandidateInfo, network: DogNet) -> None:
-    write_onnx(network, info.view.size_px, folder / "model.onnx")
+    write_onnx(network, info.view.size_px, folder / NETWORK_FILE)
     write_torchscript(network, info.view.size_px, folder / "model.ts")
     weights = {key: value.contiguous() for key, value in network.state_dict().items()}
     (folder / "model.safetensors").write_bytes(save(weights))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from doggo.registry.gate import Comparison, Hits
 from doggo.storage.shards import PixelReader
 from doggo.vision.bundle import parse_bundle, read_validation
 from doggo.vision.predictor import Predictor
-from doggo.vision.runtime import Pair
+from doggo.vision.runtime import Opener, Pair, open_session
 
 U8 = NDArray[np.uint8]
 
@@ -48,6 +49,7 @@ def compare(
     dataset: Dataset | None,
     *,
     pair: Pair | None = None,
+    open_network: Opener = open_session,
     progress: Progress = silent,
 ) -> Comparison:
     """Return how both bundles do on the validation photos of breeds that both know.
@@ -65,8 +67,9 @@ def compare(
     rows = [row for row in rows if row.breed in shared]
     problem = None
     try:
-        challenger_hits = _hits(challenger, rows, dataset, pair, progress)
-        champion_hits = _hits(champion, rows, dataset, pair, progress)
+        load = partial(Predictor.load, pair=pair, open_network=open_network)
+        challenger_hits = _hits(challenger, rows, dataset, load, progress)
+        champion_hits = _hits(champion, rows, dataset, load, progress)
     except DoggoError as error:
         problem, challenger_hits, champion_hits = str(error), _NOTHING, _NOTHING
     return Comparison(
@@ -96,14 +99,14 @@ def _hits(
     folder: Path,
     rows: Sequence[ManifestRow],
     dataset: Dataset | None,
-    pair: Pair | None,
+    load: Callable[[Path], Predictor],
     progress: Progress,
 ) -> Hits:
     sealed = {key: answer.breed for key, answer in read_validation(folder).answers.items()}
     missing = [row for row in rows if row.photo_id not in sealed]
     answers: Mapping[str, str] = sealed
     if missing and dataset is not None:
-        predictor = Predictor.load(folder, pair=pair)
+        predictor = load(folder)
         answers = {**sealed, **_answer(predictor, missing, dataset, progress)}
     return np.array([answers[row.photo_id] == row.breed for row in rows], bool)
 

@@ -32,7 +32,7 @@ from doggo.storage.buckets import explain_os_error
 from doggo.storage.bundles import BundleStore, Pointer, version_key
 from doggo.vision.bundle import PARITY_TOLERANCE, read_bundle
 from doggo.vision.predictor import Predictor
-from doggo.vision.runtime import Pair
+from doggo.vision.runtime import Opener, Pair, open_session
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +79,7 @@ def promote(
     accept_labels: bool = False,
     force: str | None = None,
     pair: Pair | None = None,
+    open_network: Opener = open_session,
     progress: Progress = silent,
 ) -> GateDecision:
     """Move `production` to a version if the gate allows it; return what the gate said.
@@ -90,6 +91,7 @@ def promote(
         why: recorded in the audit, with `force` if it was needed.
         actor: who asks; empty: the user of this process.
         pair: run on this one; None: what the bundle chooses.
+        open_network: loads a network, or knows it already.
 
     Raises:
         GateError: the gate refuses; its `reasons` say why. Production is what it was.
@@ -102,9 +104,9 @@ def promote(
         if pointer is not None and pointer.version == version:
             return _already(version)
         comparison = None
-        problems = absolute_problems(folder, pair)
+        problems = absolute_problems(folder, pair, open_network)
         if pointer is not None and not problems:
-            comparison = _compare(store, folder, pointer, dataset, pair, progress)
+            comparison = _compare(store, folder, pointer, dataset, pair, open_network, progress)
         decision = judge(
             GateFacts(
                 version=version,
@@ -152,10 +154,12 @@ def rollback(store: BundleStore, *, why: str, actor: str = "") -> Move:
         return store.move(version, why=why, actor=actor or current_user(), action=Action.ROLLBACK)
 
 
-def absolute_problems(folder: Path, pair: Pair | None = None) -> tuple[str, ...]:
+def absolute_problems(
+    folder: Path, pair: Pair | None = None, open_network: Opener = open_session
+) -> tuple[str, ...]:
     """Return what the hashes, the sealed parity and a smoke test say against a bundle."""
     try:
-        predictor = Predictor.load(folder, pair=pair)
+        predictor = Predictor.load(folder, pair=pair, open_network=open_network)
         predictor.smoke_test()
     except BundleError as error:
         return (str(error),)
@@ -241,10 +245,19 @@ def _compare(
     pointer: Pointer,
     dataset: Dataset | None,
     pair: Pair | None,
+    open_network: Opener,
     progress: Progress,
 ) -> Comparison:
     # A champion that was deleted by hand must not stand in the way of --force.
     there = pointer.version in store.versions()
     gone = store.bucket.root / version_key(pointer.version)
     champion = store.folder(pointer.version) if there else gone
-    return compare(folder, champion, pointer.version, dataset, pair=pair, progress=progress)
+    return compare(
+        folder,
+        champion,
+        pointer.version,
+        dataset,
+        pair=pair,
+        open_network=open_network,
+        progress=progress,
+    )

@@ -23,10 +23,10 @@ from doggo.train.grid_charts import draw_grid
 from doggo.train.grid_page import write_page
 from doggo.train.grid_result import GridResult, GridRow, State, figures, ranked
 from doggo.train.point import POINT_TAG, point_key
-from doggo.train.run import experiment, fastest_pair
+from doggo.train.run import experiment
 from doggo.train.sample import check_trainable, sample
 from doggo.vision.embeddings import Pixels
-from doggo.vision.runtime import Pair
+from doggo.vision.runtime import Pair, fastest_pair
 
 GRID_TAG = "doggo.grid"
 """Tag of a grid's own run: how many points it has."""

@@ -1,6 +1,6 @@
 """The recipe `probe`: embeddings of a frozen body, then the breed head on them.
 
-Owns the joints between the cache of embeddings, the start of the head and its training.
+Owns the joints between the embeddings, the start of the head and its training.
 
 Legend: N photos, K breeds, D features.
 """
@@ -13,21 +13,27 @@ import numpy as np
 import torch
 
 from doggo.core.records import Split
-from doggo.nets.features_graph import features_graph
-from doggo.nets.network import DogNet, features_sha256, set_head, start_rows
+from doggo.nets.network import DogNet, set_head, start_rows
 from doggo.tracking.port import Run
 from doggo.train.config import TrainConfig
+from doggo.train.embedding import Body
 from doggo.train.probe import Labelled, ProbeResult, train_probe
 from doggo.train.recipe import F32, Clock, Inputs, Outcome
-from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, embed
-from doggo.vision.runtime import Session, open_session
 
 
 def train_on_embeddings(
     network: DogNet, inputs: Inputs, *, config: TrainConfig, run: Run, clock: Clock
 ) -> Outcome:
     """Train the breed head in place; see `recipe.Recipe`."""
-    features_ND = _embed(network, inputs, config)
+    body = Body(
+        name=config.model,
+        features=network.features,
+        view=inputs.view,
+        manifest=inputs.manifest,
+        pixels=inputs.pixels,
+        cache=inputs.cache,
+    )
+    features_ND = body.embed(inputs.rows, inputs.pair, progress=inputs.progress)
     clock.lap("embed")
     sides = _sides(inputs, features_ND)
     probe = _train_head(network, inputs, sides, config=config)
@@ -47,31 +53,6 @@ def class_means(features_ND: F32, labels_N: np.ndarray, n_labels: int) -> F32:
     np.add.at(sums_KD, labels_N, features_ND)
     counts_K = np.bincount(labels_N, minlength=n_labels)
     return np.asarray(sums_KD / counts_K[:, None], np.float32)
-
-
-def _embed(network: DogNet, inputs: Inputs, config: TrainConfig) -> F32:
-    features_id = features_sha256(network.features)
-    key = EmbeddingKey(
-        features_sha256=features_id,
-        view=inputs.view,
-        pair=inputs.pair,
-        decoder=inputs.manifest.decoder,
-        step=inputs.manifest.step,
-    )
-
-    def open_network() -> Session:
-        graphs = inputs.cache / "graphs"
-        graph = features_graph(graphs, network.features, config.model, features_id)
-        return open_session(graph, inputs.pair)
-
-    return embed(
-        inputs.rows,
-        inputs.pixels,
-        open_network,
-        key=key,
-        cache=EmbeddingCache(inputs.cache / "embeddings"),
-        progress=inputs.progress,
-    )
 
 
 def _sides(inputs: Inputs, features_ND: F32) -> dict[Split, Labelled]:

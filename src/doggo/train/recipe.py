@@ -6,7 +6,7 @@ Legend: N photos, K breeds.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -94,14 +94,18 @@ class Recipe(Protocol):
 
 
 class Clock:
-    """Seconds of each step, one after another."""
+    """Seconds of each step, one after another.
 
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
+    Args:
+        before: seconds that some steps took before this clock was started.
+    """
+
+    def __init__(self, before: Mapping[str, float] | None = None) -> None:
+        self.laps: dict[str, float] = dict(before or {})
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
-        """End a step."""
+        """End a step, or another part of it."""
         now = time.perf_counter()
-        self.laps[name] = now - self._last
+        self.laps[name] = self.laps.get(name, 0.0) + now - self._last
         self._last = now

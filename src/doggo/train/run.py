@@ -30,11 +30,10 @@ from doggo.train.provenance import git_revision
 from doggo.train.recipe import Clock, Inputs, Outcome, Recipe
 from doggo.train.sample import check_trainable, sample
 from doggo.vision.embeddings import Pixels
-from doggo.vision.runtime import Pair, usable_pairs
+from doggo.vision.runtime import Pair, fastest_pair
 from doggo.vision.verdict import calibrated
 
 _RECIPES: Mapping[str, Recipe] = {PROBE: train_on_embeddings, FINETUNE: train_on_pixels}
-_FASTEST_FIRST = ("openvino-bf16", "openvino-f32", "onnxruntime-f32")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +75,7 @@ class _Request:
     pair: Pair
     weights: Path | None
     progress: Progress
+    embed_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +97,7 @@ def train(
     work: Path,
     runtime: str = "",
     weights: Path | None = None,
+    embed_s: float = 0.0,
     progress: Progress = silent,
 ) -> Path:
     """Train on all photos of the dataset; return the candidate's folder, which is `work`.
@@ -106,6 +107,7 @@ def train(
         work: folder for the candidate, its checkpoints and charts.
         runtime: pair that computes the embeddings, such as `openvino-f32`; empty: the fastest.
         weights: folder of downloaded ImageNet weights.
+        embed_s: seconds that embedding these photos took before, for the tracker.
 
     Raises:
         UsageError: the configuration samples, or its backbone needs larger photos.
@@ -126,6 +128,7 @@ def train(
         cache=cache,
         pair=Pair.parse(runtime) if runtime else fastest_pair(),
         weights=weights,
+        embed_s=embed_s,
         progress=progress,
     )
     with tracker.start(TRAINING, _run_name(config), _tags(manifest)) as run:
@@ -198,22 +201,13 @@ def experiment(
     )
 
 
-def fastest_pair() -> Pair:
-    """Return the pair that computes embeddings fastest on this machine.
-
-    By rule, not by a trial: OpenVINO was never slower than onnxruntime here, and bf16 where it
-    is in hardware takes half the time and agrees in 99.5 % of answers (November 2026).
-    """
-    return min(usable_pairs(), key=lambda pair: _FASTEST_FIRST.index(pair.name))
-
-
 def _train(config: TrainConfig, request: _Request, run: Run, work: Path) -> _Trained:
     manifest = request.manifest
     config = config.resolved()
     run.log_params({**config.words(), "manifest_id": manifest.manifest_id})
     work.mkdir(parents=True, exist_ok=True)
     inputs = _inputs(config, request, work)
-    clock = Clock()
+    clock = Clock({"embed": request.embed_s} if request.embed_s else {})
     network, weights_sha256 = make_network(config.model, inputs.labels, weights=request.weights)
     clock.lap("load")
     outcome = _RECIPES[config.recipe](network, inputs, config=config, run=run, clock=clock)

@@ -22,7 +22,8 @@ from doggo.vision.view import View
 FORMAT = 1
 BUNDLE_FILE = "bundle.json"
 CARD_FILE = "card.json"
-FILES = ("model.onnx", "model.ts", "model.safetensors", "labels.json", "validation.json")
+NETWORK_FILE = "model.onnx"
+FILES = (NETWORK_FILE, "model.ts", "model.safetensors", "labels.json", "validation.json")
 """What export writes beside `bundle.json`, and what its hashes cover."""
 
 

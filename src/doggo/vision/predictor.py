@@ -22,9 +22,16 @@ from doggo.core.errors import BundleError, PhotoError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import BreedProbability, ModelRef, Prediction
 from doggo.vision import owner_step
-from doggo.vision.bundle import Bundle, bundle_sha256, bundle_version, read_bundle
+from doggo.vision.bundle import NETWORK_FILE, Bundle, bundle_sha256, bundle_version, read_bundle
 from doggo.vision.photo import canonical, decoder_name
-from doggo.vision.runtime import Pair, Session, choose_pair, open_session, usable_pairs
+from doggo.vision.runtime import (
+    Opener,
+    Pair,
+    Session,
+    choose_pair,
+    open_session,
+    usable_pairs,
+)
 from doggo.vision.verdict import calibrated
 
 U8 = NDArray[np.uint8]
@@ -54,6 +61,7 @@ class Predictor:
         pair: Pair | None = None,
         threads: int = 0,
         expect_sha256: str | None = None,
+        open_network: Opener = open_session,
     ) -> Predictor:
         """Return the predictor of a sealed bundle, verified and warm.
 
@@ -61,6 +69,7 @@ class Predictor:
             pair: run on this one; None: the fastest that export allowed and this machine has.
             threads: requests to the network computed at once; 0: one a core.
             expect_sha256: the identity that the production pointer promises.
+            open_network: loads `model.onnx`, or knows it already.
 
         Raises:
             BundleError: a file is missing or altered, or the network does not fit the labels.
@@ -75,7 +84,7 @@ class Predictor:
         if bundle.decoder != decoder_name():
             logger.info("decoder_differs bundle=%r here=%r", bundle.decoder, decoder_name())
         chosen = pair or choose_pair(bundle.trials, usable_pairs())
-        session = open_session(folder / "model.onnx", chosen, threads)
+        session = open_network(folder / NETWORK_FILE, chosen, threads)
         model = ModelRef(
             name=bundle.name, version=bundle_version(folder), sha256=bundle_sha256(folder)
         )
@@ -111,20 +120,33 @@ class Predictor:
         Raises:
             BundleError: the network's outputs do not fit the labels.
         """
-        return self._calibrated(self._session.run(images_NHWC), len(images_NHWC))
+        return self.calibrated(self.outputs(images_NHWC))
+
+    def outputs(self, images_NHWC: U8) -> dict[str, F32]:
+        """Return the network's outputs by name, nothing calibrated. All cores compute."""
+        return self._session.run(images_NHWC)
 
     def infer_here(self, images_NHWC: U8) -> tuple[F32, F32]:
         """Return what `infer` does, computed on the calling thread alone."""
-        return self._calibrated(self._session.run_here(images_NHWC), len(images_NHWC))
+        return self.calibrated(self._session.run_here(images_NHWC))
 
-    def _calibrated(self, outputs: Mapping[str, F32], photos: int) -> tuple[F32, F32]:
-        expected = (photos, len(self.bundle.labels))
+    def calibrated(self, outputs: Mapping[str, F32]) -> tuple[F32, F32]:
+        """Return probabilities [N, K] and dog mass [N] of a network's `logits` and `dog_mass`.
+
+        Raises:
+            BundleError: they do not fit the labels.
+        """
+        labels = len(self.bundle.labels)
         logits_NK, dog_mass_N = outputs.get("logits"), outputs.get("dog_mass")
-        if logits_NK is None or dog_mass_N is None or logits_NK.shape != expected:
+        if (
+            logits_NK is None
+            or dog_mass_N is None
+            or logits_NK.shape != (*dog_mass_N.shape, labels)
+        ):
             shapes = {name: value.shape for name, value in outputs.items()}
             raise BundleError(
-                f"the network of {self.model.name} gives {shapes}, not logits of {expected} and "
-                "a dog mass; export the model again"
+                f"the network of {self.model.name} gives {shapes}, not logits of {labels} labels "
+                "and a dog mass a photo; export the model again"
             )
         probabilities_NK = calibrated(logits_NK, self.bundle.temperature)
         return probabilities_NK.astype(np.float32), dog_mass_N

@@ -1,0 +1,45 @@
+"""Embedding before training: training finds it, and export finds the reference's part of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from tests.train.datasets import Drawn, manifest
+
+from doggo.core.records import Split
+from doggo.tracking.null import NullTracker
+from doggo.train.config import TrainConfig
+from doggo.train.embedding import embed_dataset, reference_parts
+from doggo.train.run import train
+
+DATA = manifest(("beagle", "pug", "waves"), train=4, validation=3, test=2)
+CPU = "onnxruntime-f32"
+CONFIG = TrainConfig(max_epochs=1)
+
+
+def ids(*sides: Split) -> set[str]:
+    return {row.photo_id for side in sides for row in DATA.of(side)}
+
+
+def test_training_computes_nothing_again_and_tells_how_long_it_took(tmp_path: Path) -> None:
+    drawn, again, tracker = Drawn(), Drawn(), NullTracker()
+    embed_dataset(CONFIG, DATA, pixels=drawn, cache=tmp_path / "cache", runtime=CPU)
+    assert set(drawn.asked) == ids(Split.TRAIN, Split.VALIDATION)
+    train(
+        CONFIG, DATA, pixels=again, cache=tmp_path / "cache", tracker=tracker,
+        work=tmp_path / "work", runtime=CPU, embed_s=1000.0,
+    )  # fmt: skip
+    assert again.asked == []
+    (run,) = tracker.runs
+    told = {metric.name: metric.value for metric in run.metrics}
+    assert 1000 < told["seconds_embed"] < 1100
+
+
+def test_the_reference_gets_validation_photos_alone_and_each_once(tmp_path: Path) -> None:
+    drawn, again = Drawn(), Drawn()
+    body = embed_dataset(CONFIG, DATA, pixels=Drawn(), cache=tmp_path / "c", runtime="openvino-f32")
+    for pixels in (drawn, again):
+        list(reference_parts(replace(body, pixels=pixels)))
+    assert set(drawn.asked) == ids(Split.VALIDATION)
+    assert again.asked == []
