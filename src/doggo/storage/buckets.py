@@ -29,6 +29,7 @@ from doggo.core.progress import Progress, silent
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+_PLAIN = re.compile(r"[a-z0-9_./-]+")  # nothing to quote: nearly every key
 _TMP = ".tmp"
 
 
@@ -104,7 +105,7 @@ class Bucket:
         return self._path(key)
 
     def uri(self, key: str) -> str:
-        return f"{self.url}/{quote(key)}"
+        return f"{self.url}/{key if _PLAIN.fullmatch(key) else quote(key)}"
 
     def _path(self, key: str) -> str:
         # Strings and not pathlib: a bucket is asked for every photo, and this is a tenth.

@@ -14,9 +14,10 @@ from PIL import Image
 
 _GRID_PX = 32
 _KEPT = 8
+_MIDDLE = [_KEPT * _KEPT // 2 - 1, _KEPT * _KEPT // 2]
 _BAND_PX = 64  # what stays in the cache, and in the quick small products of OpenBLAS
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as JPEG and Pillow
-_ROUNDING = 1.0  # a thousandth of a grey level: so that a flat picture has a stable hash
+_ROUNDING = np.float32(1.0)  # a thousandth of a grey level: so that a flat picture has a stable hash
 _BANDS = (13, 13, 13, 13, 12)
 _THUMBNAIL_PX = 64
 _SAME_WHOLE, _SAME_DETAIL = 0.88, 0.6
@@ -63,8 +64,8 @@ def phash(image_HWC: NDArray[np.uint8]) -> str:
         band = slice(top, top + _BAND_PX)
         rows_KX += to_low[:, band] @ rows_HX[band].astype(np.float32)
     low = (rows_KX @ _grey_projection(width_px)).ravel()
-    middle = np.partition(low, (low.size // 2 - 1, low.size // 2))[low.size // 2 - 1 :][:2]
-    return np.packbits(low > middle.mean() + _ROUNDING).tobytes().hex()
+    below, above = np.partition(low, _MIDDLE)[_MIDDLE]
+    return np.packbits(low > (below + above) / 2 + _ROUNDING).tobytes().hex()
 
 
 @lru_cache(maxsize=1024)
