@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ import pytest
 from tests.commands import run_doggo
 
 from doggo.apps.drawn import drawn_jpeg, write_drawn
+from doggo.core.records import Split
+from doggo.storage.buckets import Bucket
+from doggo.storage.manifests import load as newest_manifest
 
 BREEDS, PICTURES = 5, 14
 
@@ -28,6 +33,37 @@ def test_run_goes_the_whole_way(finished_run: Finished) -> None:
     assert said["version"] == 1
     assert Path(said["evaluation"]["report"]).is_file()
     assert {"intake", "preprocess", "train", "export", "evaluate", "gate"} <= set(said["timings_s"])
+
+
+@pytest.fixture
+def only_test_photos(finished_run: Finished) -> Iterator[list[str]]:
+    """Ids of the test side, while the raw bucket of the furnished home holds no other photo."""
+    buckets = finished_run[0] / "buckets"
+    tested = newest_manifest(Bucket(buckets / "processed")).of(Split.TEST)
+    aside = (buckets / "raw").rename(buckets / "aside")
+    try:
+        for row in tested:
+            file = Path(row.raw_uri.removeprefix("file://"))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(aside / file.relative_to(buckets / "raw"), file)
+        yield [row.photo_id for row in tested]
+    finally:
+        shutil.rmtree(buckets / "raw")
+        aside.rename(buckets / "raw")
+
+
+def test_the_test_side_is_scored_and_nothing_else(
+    finished_run: Finished, only_test_photos: list[str], tmp_path: Path
+) -> None:
+    home, said = finished_run
+    wanted = (len(only_test_photos), 0)
+    assert 0 < wanted[0] < said["photos"]
+    for one in (
+        said["evaluation"],
+        run_doggo(home, "evaluate", "--out", tmp_path / "report.html", "--json").json(),
+    ):
+        assert (one["photos"], one["metrics"]["not_scored"]) == wanted
+        assert said["manifest_id"] in one["data"]
 
 
 def test_run_again_makes_nothing_new(home: Path, drawn_folder: Path) -> None:
