@@ -20,6 +20,7 @@ from doggo.apps.drawn import drawn_jpeg, write_drawn
 from doggo.core.records import Split
 from doggo.storage.buckets import Bucket
 from doggo.storage.manifests import load as newest_manifest
+from doggo.vision.bundle import bundle_sha256
 
 BREEDS, PICTURES = 5, 14
 
@@ -95,6 +96,14 @@ def test_more_photos_make_a_second_version_that_can_be_rolled_back(
     assert (back["from_version"], back["to_version"]) == (2, 1)
     audit = run_doggo(home, "models", "audit", "--json").json()
     assert [move["to_version"] for move in audit] == [1, 2, 1]
+
+
+def test_an_exported_bundle_is_told_as_json(finished_run: Finished, tmp_path: Path) -> None:
+    home, folder = finished_run[0], tmp_path / "bundle"
+    said = run_doggo(home, "models", "export", folder, "--json").json()
+    assert said == {"folder": str(folder), "sha256": bundle_sha256(folder)}
+    plain = run_doggo(home, "models", "export", tmp_path / "again")
+    assert plain.out == f"{tmp_path / 'again'}\n"
 
 
 def test_what_was_set_aside_is_listed_with_its_reason(tmp_path: Path) -> None:
