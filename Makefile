@@ -22,7 +22,7 @@ demo: setup ## the main job end to end; PHOTOS=dir (folder per breed) for your o
 	@$(BIN)/python -m doggo.apps.demo $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(call yes,$(FORCE)),--force)
 
 test: lint ## everything CI checks: style, types, layers, tests
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not soak" $(ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not soak" -rs $(ARGS)
 
 lint: setup ## style, types and the direction of imports
 	@$(BIN)/ruff check --no-cache
@@ -36,7 +36,7 @@ soak: setup ## the long fault tests: kill -9 over and over, nothing lost, double
 bench: setup ## every benchmark, each beside its floor or peer; fails below its bar
 	@$(BIN)/python benchmarks/run_all.py $(ARGS)
 
-check-serve-install: setup ## the base install alone, on every Python 3.11 to 3.13 found here
+check-serve-install: setup ## the base install alone, on every Python 3.11 to 3.13 found here, and with `fast`
 	@$(BIN)/python -m pytest tests/test_serve_install.py -rs $(ARGS)
 
 preprocess_training_files: setup ## DATA=dir: labelled photos in, a dataset out; ARGS for `doggo preprocess`
