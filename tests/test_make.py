@@ -80,6 +80,20 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert f"doggo: no such file or folder: {tmp_path / 'new_data'}" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "forced"),
+    [
+        ([], False), (["FORCE=1"], True), (["FORCE=yes"], True), (["FORCE="], False),
+        (["FORCE=0"], False), (["FORCE=no"], False), (["FORCE=NO"], False),
+    ],
+)  # fmt: skip
+def test_the_demo_is_forced_by_a_yes_alone(tmp_path: Path, words: list[str], forced: bool) -> None:
+    done = run(tmp_path / "home", "-n", "demo", *words)
+    assert done.returncode == 0, done.stderr
+    assert "doggo.apps.demo" in done.stdout
+    assert ("--force" in done.stdout.split()) is forced
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A home with the model `colour` in production."""

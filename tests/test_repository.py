@@ -244,6 +244,28 @@ def test_the_locks_are_those_of_the_project_file() -> None:
             )
 
 
+def test_one_lock_is_for_every_platform_and_python() -> None:
+    makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+    command = re.search(r"^COMPILE = (.*)", makefile, re.MULTILINE)
+    assert command is not None
+    words = command[1].split()
+    assert {"--universal", "--generate-hashes"} <= set(words)
+    python = words[words.index("--python-version") + 1]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert python in Requirement(f"x{project['requires-python']}").specifier
+    assert project["requires-python"].startswith(f">={python},")
+    # What only another platform needs is there with its condition.
+    assert "sys_platform == 'win32'" in (ROOT / "requirements" / "serve.lock").read_text()
+
+
+def test_the_set_up_compiles_what_it_installs() -> None:
+    # Else whoever starts something first waits for the compiler.
+    script = (ROOT / "scripts" / "setup.sh").read_text()
+    sync = re.search(r'^"\$uv" pip sync ([^\n|]*)', script, re.MULTILINE)
+    assert sync is not None
+    assert {"--compile-bytecode", "--require-hashes"} <= set(sync[1].split())
+
+
 def test_what_serves_is_locked_without_what_trains() -> None:
     heavy = {
         "torch",

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.commands import run_doggo
 
 from doggo.apps.backup import restore_backup, write_backup
 from doggo.core.errors import StorageError, UsageError
@@ -45,6 +46,34 @@ def _contents(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file() and "photos.db" not in path.name
     }
+
+
+@pytest.mark.parametrize("name", ["all.tar", "all.tar.gz"])
+def test_both_commands_say_how_far_they_are(home: Settings, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    made = run_doggo(home.home, "backup", file, "--json")
+    files, size_mb = made.json()["files"], f"{file.stat().st_size / 1e6:,.1f}"
+    assert made.err.splitlines() == [f"backup: 0 of {files}", f"backup: {files} of {files}"]
+    restored = run_doggo(tmp_path / "other", "restore", file, "--json")
+    assert restored.json()["files"] == files
+    assert restored.err.startswith(f"restore: {size_mb} of {size_mb} MB")
+
+
+def test_a_restore_tells_how_much_of_the_archive_is_read(home: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "all.tar"
+    write_backup(home, file)
+    told: list[tuple[int, int]] = []
+    restore_backup(
+        Settings(home=tmp_path / "other"),
+        file,
+        progress=lambda _, done, total: told.append((done, total)),
+    )
+    size = file.stat().st_size
+    assert {total for _, total in told} == {size}
+    done = [done for done, _ in told]
+    assert done == sorted(done)
+    assert len(set(done)) > 20
+    assert [one for one in done if one == size] == done[-1:]
 
 
 @pytest.mark.parametrize("name", ["all.tar", "all.tar.gz", "all.tgz"])

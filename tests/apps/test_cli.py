@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,10 @@ import pytest
 from tests.commands import run_doggo
 
 from doggo.apps.drawn import drawn_jpeg, write_drawn
+from doggo.core.records import Split
+from doggo.storage.buckets import Bucket
+from doggo.storage.manifests import load as newest_manifest
+from doggo.vision.bundle import bundle_sha256
 
 BREEDS, PICTURES = 5, 14
 
@@ -28,6 +34,37 @@ def test_run_goes_the_whole_way(finished_run: Finished) -> None:
     assert said["version"] == 1
     assert Path(said["evaluation"]["report"]).is_file()
     assert {"intake", "preprocess", "train", "export", "evaluate", "gate"} <= set(said["timings_s"])
+
+
+@pytest.fixture
+def only_test_photos(finished_run: Finished) -> Iterator[list[str]]:
+    """Ids of the test side, while the raw bucket of the furnished home holds no other photo."""
+    buckets = finished_run[0] / "buckets"
+    tested = newest_manifest(Bucket(buckets / "processed")).of(Split.TEST)
+    aside = (buckets / "raw").rename(buckets / "aside")
+    try:
+        for row in tested:
+            file = Path(row.raw_uri.removeprefix("file://"))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(aside / file.relative_to(buckets / "raw"), file)
+        yield [row.photo_id for row in tested]
+    finally:
+        shutil.rmtree(buckets / "raw")
+        aside.rename(buckets / "raw")
+
+
+def test_the_test_side_is_scored_and_nothing_else(
+    finished_run: Finished, only_test_photos: list[str], tmp_path: Path
+) -> None:
+    home, said = finished_run
+    wanted = (len(only_test_photos), 0)
+    assert 0 < wanted[0] < said["photos"]
+    for one in (
+        said["evaluation"],
+        run_doggo(home, "evaluate", "--out", tmp_path / "report.html", "--json").json(),
+    ):
+        assert (one["photos"], one["metrics"]["not_scored"]) == wanted
+        assert said["manifest_id"] in one["data"]
 
 
 def test_run_again_makes_nothing_new(home: Path, drawn_folder: Path) -> None:
@@ -84,6 +121,14 @@ def test_another_head_on_the_same_body_does_not_look_at_the_test_photos_again(ho
     whole = json.loads(report.with_suffix(".json").read_bytes())
     assert whole["recalled"] == 0  # who asks for an evaluation gets all of it
     assert (whole["top1"], whole["after"]) == (found["top1"], found["after"])
+
+
+def test_an_exported_bundle_is_told_as_json(finished_run: Finished, tmp_path: Path) -> None:
+    home, folder = finished_run[0], tmp_path / "bundle"
+    said = run_doggo(home, "models", "export", folder, "--json").json()
+    assert said == {"folder": str(folder), "sha256": bundle_sha256(folder)}
+    plain = run_doggo(home, "models", "export", tmp_path / "again")
+    assert plain.out == f"{tmp_path / 'again'}\n"
 
 
 def test_what_was_set_aside_is_listed_with_its_reason(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import json
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -13,7 +14,9 @@ import pytest
 from tests.archives import write_tar
 from tests.homes import Home, jpeg
 from tests.preprocess.test_stanford import write_lists
+from typer.testing import CliRunner
 
+from doggo.apps.cli import app
 from doggo.apps.download import Published
 from doggo.apps.stanford_dogs import FILES, fetch
 from doggo.core.progress import silent
@@ -44,8 +47,10 @@ def mirror(tmp_path: Path) -> Iterator[str]:
     server.server_close()
 
 
-def test_from_a_mirror_to_a_dataset(mirror: str, tmp_path: Path) -> None:
-    files = [
+@pytest.fixture
+def files(mirror: str, tmp_path: Path) -> list[Published]:
+    """The mirror's archives as what is published."""
+    return [
         Published(
             name=path.name,
             size_bytes=path.stat().st_size,
@@ -53,6 +58,9 @@ def test_from_a_mirror_to_a_dataset(mirror: str, tmp_path: Path) -> None:
         )
         for path in sorted((tmp_path / "mirror").iterdir(), reverse=True)
     ]
+
+
+def test_from_a_mirror_to_a_dataset(mirror: str, files: list[Published], tmp_path: Path) -> None:
     assert [file.name for file in files] == [file.name for file in FILES]
     lists, images = fetch(tmp_path / "dogs", silent, url=mirror, files=files)
     home = Home.open(tmp_path / "home")
@@ -60,3 +68,17 @@ def test_from_a_mirror_to_a_dataset(mirror: str, tmp_path: Path) -> None:
     made = home.prepare(stanford_lists=lists)
     assert made.breeds == ("chihuahua",)
     assert (len(made.rows), len(made.of(Split.TEST))) == (8, 2)
+
+
+def test_the_command_prints_where_the_archives_are(
+    mirror: str, files: list[Published], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(fetch.__kwdefaults__, "files", files)
+    dogs = tmp_path / "dogs"
+    words = ["data", "stanford-dogs", str(dogs), "--yes", "--url", mirror]
+    done = CliRunner().invoke(app, [*words, "--json"])
+    assert (done.exit_code, json.loads(done.stdout)) == (
+        0, {"images": str(dogs / "images.tar"), "lists": str(dogs / "lists.tar")}
+    )  # fmt: skip
+    assert "images.tar" in done.stderr  # how far the download is
+    assert CliRunner().invoke(app, words).stdout == f"{dogs}/images.tar\n{dogs}/lists.tar\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,12 +58,16 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_candidate(tmp_path_factory.mktemp("s") / "candidate", info, network)
 
 
-def dataset(folder: Path, paths: list[Path], breeds: list[str]) -> tuple[Manifest, PixelReader]:
-    """Return these photos as the validation side of a dataset."""
+def dataset(folder: Path, paths: list[Path], breeds: list[str]) -> tuple[Manifest, Counting]:
+    """Return these photos as the validation side of a dataset.
+
+    Each is on the other two sides as well, under ids of their own and as the next breed: whoever
+    takes a row of those finds other answers.
+    """
     bucket = Bucket(folder)
     images = [canonical(path.read_bytes()) for path in paths]
     offsets = write_shard(bucket.path("one.npy"), images)
-    rows = tuple(
+    validation = [
         ManifestRow(
             photo_id=f"{place:064x}",
             raw_uri=path.as_uri(),
@@ -80,16 +85,33 @@ def dataset(folder: Path, paths: list[Path], breeds: list[str]) -> tuple[Manifes
         for place, (path, breed, offset, image) in enumerate(
             zip(paths, breeds, offsets, images, strict=True)
         )
-    )
+    ]
+    others = [
+        replace(row, photo_id=f"{side}{row.photo_id[1:]}", split=split, breed=next_breed)
+        for side, split in (("a", Split.TRAIN), ("b", Split.TEST))
+        for row, next_breed in zip(validation, [*breeds[1:], breeds[0]], strict=True)
+    ]
     manifest = Manifest(
         manifest_id="0123456789abcdef",
         short_side_px=256,
         decoder=decoder_name(),
         step="none",
         seed=42,
-        rows=rows,
+        rows=tuple(others[: len(validation)] + validation + others[len(validation) :]),
     )
-    return manifest, PixelReader(bucket)
+    return manifest, Counting(bucket)
+
+
+class Counting(PixelReader):
+    """Remembers whose pictures were asked for."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        super().__init__(bucket)
+        self.asked: list[ManifestRow] = []
+
+    def image(self, row: ManifestRow) -> np.ndarray:
+        self.asked.append(row)
+        return super().image(row)
 
 
 def test_without_photos_the_defaults_stand_in_and_it_says_so(bootstrap: Path) -> None:
@@ -157,8 +179,10 @@ def test_validation_photos_are_answered_compared_and_sealed(
         progress=lambda *step: steps.append(step),
     )
     bundle, validation = read_bundle(folder), read_validation(folder)
-    known = [row for row in manifest.rows if row.breed != "a_breed_of_our_own"]
-    assert set(validation.answers) == {row.photo_id for row in known}
+    rows = manifest.of(Split.VALIDATION)
+    known = {row.photo_id for row in rows if row.breed != "a_breed_of_our_own"}
+    assert {row.photo_id for row in pixels.asked} == known  # no photo of another side
+    assert set(validation.answers) == known
     assert bundle.parity.photos == len(known)
     assert bundle.parity.top1_agreement == 1
     assert {trial.pair for trial in bundle.trials} == set(usable_pairs())
@@ -173,20 +197,10 @@ def test_the_sealed_answers_are_those_of_the_predictor(
     manifest, pixels = dataset(tmp_path / "shards", foolbox_photos, ["pug"] * 20)
     folder = export(small, tmp_path / "bundle", manifest=manifest, pixels=pixels)
     predictor, sealed = Predictor.load(folder), read_validation(folder).answers
-    for row, path in zip(manifest.rows, foolbox_photos, strict=True):
+    for row, path in zip(manifest.of(Split.VALIDATION), foolbox_photos, strict=True):
         best = predictor.predict(path.read_bytes()).breeds[0]
         assert sealed[row.photo_id].breed == best.breed
         assert sealed[row.photo_id].probability == pytest.approx(best.probability, abs=2e-6)
-
-
-class Counting(PixelReader):
-    """Remembers how many pictures were asked for."""
-
-    asked = 0
-
-    def image(self, row: ManifestRow) -> np.ndarray:
-        self.asked += 1
-        return super().image(row)
 
 
 def sealed(folder: Path) -> tuple[object, ...]:
@@ -211,7 +225,7 @@ def test_kept_features_answer_bitwise_as_the_whole_network(
         cache = tmp_path / "cache"
         out = export(small, tmp_path / name, manifest=manifest, pixels=counting, cache=cache)
         assert sealed(out) == sealed(whole)
-    assert counting.asked == 3 + 3  # parity and the timed ones; the others were kept
+    assert len(counting.asked) == 3 + 3  # parity and the timed ones; the others were kept
     assert {path.name for path in tmp_path.iterdir()} >= {"first", "again", "whole"}
     assert not list(tmp_path.glob(".tmp-*"))
 
@@ -230,7 +244,7 @@ def test_kept_features_of_another_network_are_found_out(
     monkeypatch.setattr("doggo.export.measure.TIMED_PHOTOS", 3)
     manifest, pixels = dataset(tmp_path / "shards", foolbox_photos, ["pug"] * 20)
     info, network = load_candidate(small)
-    ids = [row.photo_id for row in manifest.rows]
+    ids = [row.photo_id for row in manifest.of(Split.VALIDATION)]
     wrong_ND = np.ones((len(ids), network.breed_head.in_features), np.float32)
     for pair in usable_pairs():
         key = EmbeddingKey(
@@ -250,8 +264,6 @@ def test_kept_features_of_another_network_are_found_out(
 def test_a_dataset_of_other_pixels_is_refused(
     small: Path, foolbox_photos: list[Path], tmp_path: Path
 ) -> None:
-    from dataclasses import replace
-
     manifest, pixels = dataset(tmp_path / "shards", foolbox_photos[:2], ["pug", "pug"])
     other = replace(manifest, short_side_px=300)
     with pytest.raises(InputError, match="doggo preprocess --short-side 256"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,19 @@ class Drawn:
         colour = np.frombuffer(digest[2:5], np.uint8).astype(float)
         image = colour * (0.6 + 0.4 * wave[..., None]) + noise.normal(0, 12, (*wave.shape, 3))
         return np.asarray(image.clip(0, 255), np.uint8)
+
+
+class Contradicting(Drawn):
+    """Validation photos look like the next breed: who fits one side is wrong on the other."""
+
+    def __init__(self, breeds: Sequence[str]) -> None:
+        super().__init__()
+        self._next = dict(zip(breeds, [*breeds[1:], breeds[0]], strict=True))
+
+    def image(self, row: ManifestRow) -> U8:
+        if row.split is Split.VALIDATION:
+            row = replace(row, breed=self._next[row.breed])
+        return super().image(row)
 
 
 def row(breed: str, number: int, split: Split) -> ManifestRow:

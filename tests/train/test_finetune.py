@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 from tests.homes import Home, drawn_folder
-from tests.train.pixels import BREEDS, DATA, NAME, Trial, options, tiny_weights
+from tests.train.datasets import Contradicting, manifest
+from tests.train.pixels import BREEDS, CPU, DATA, NAME, Trial, options, tiny_weights
 
 from doggo.core.errors import InputError
 from doggo.core.metrics import macro_auroc, top_k
@@ -23,7 +24,7 @@ from doggo.nets.network import features_sha256, make_network
 from doggo.storage.shards import PixelReader
 from doggo.tracking.null import NullTracker
 from doggo.train.checkpoints import checkpoint_folder
-from doggo.train.run import train
+from doggo.train.run import experiment, train
 from doggo.vision.bundle import read_bundle
 from doggo.vision.predictor import Predictor
 from doggo.vision.runtime import REFERENCE
@@ -76,6 +77,19 @@ def test_the_run_is_told_speeds_and_pictures(trial: Trial) -> None:
 
 def test_the_test_side_is_never_looked_at(trial: Trial) -> None:
     assert set(trial.pixels.asked) == {r.photo_id for r in DATA.rows if r.split != Split.TEST}
+
+
+def test_train_photos_are_fitted_and_validation_photos_choose(tmp_path: Path) -> None:
+    data, tracker = manifest(BREEDS, train=4, validation=8), NullTracker()
+    done = experiment(
+        replace(LEARNS, max_epochs=4), data, pixels=Contradicting(BREEDS), cache=tmp_path / "cache",
+        tracker=tracker, runtime=CPU, weights=tiny_weights(tmp_path / "weights"),
+    )  # fmt: skip
+    told = {metric.name: metric.value for metric in tracker.runs[0].metrics}
+    assert (done.train_photos, done.validation_photos) == (4 * 4, 8 * 4)
+    assert told["train_loss"] < 0.8 * told["best_train_loss"]
+    assert told["val_loss"] > 2 * told["best_val_loss"]
+    assert told["best_epoch"] == 0  # no step helped on validation
 
 
 def test_the_figures_are_those_of_the_whole_network_through_the_view(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from tests.train.datasets import Drawn, manifest
+from tests.train.datasets import Contradicting, Drawn, manifest
 
 from doggo.core.errors import InputError, UsageError
 from doggo.nets.backbones import build
@@ -79,6 +79,21 @@ def test_the_tracker_is_told_everything(trained: tuple[Path, Drawn, NullTracker]
 def test_the_test_side_is_never_looked_at(trained: tuple[Path, Drawn, NullTracker]) -> None:
     seen = set(trained[1].asked)
     assert seen == {row.photo_id for row in DATA.rows if row.split != "test"}
+
+
+def test_the_probe_fits_train_photos_and_chooses_by_validation_photos(tmp_path: Path) -> None:
+    # More validation photos than others: fitted along with them, these would win.
+    data, tracker = manifest(BREEDS, train=3, validation=6, test=2), NullTracker()
+    pixels = Contradicting(BREEDS)
+    done = experiment(
+        TrainConfig(lr=1e-2, max_epochs=8, patience=8), data, pixels=pixels,
+        cache=tmp_path / "cache", tracker=tracker, runtime=CPU,
+    )  # fmt: skip
+    told = {metric.name: metric.value for metric in tracker.runs[0].metrics}  # the last of each
+    assert (done.train_photos, done.validation_photos) == (3 * 4, 6 * 4)
+    assert (told["train_top1"], told["val_top1"]) == (1, 0)
+    assert told["best_epoch"] == 0  # no step helped on validation
+    assert set(pixels.asked) == {row.photo_id for row in data.rows if row.split != "test"}
 
 
 def test_a_second_run_computes_no_embedding_and_gives_the_same_bytes(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
 import random
 import shutil
@@ -21,6 +20,7 @@ from typing import TypeVar
 
 from doggo.apps import imagewoof
 from doggo.apps.cli.output import progress_bars, result, say, table
+from doggo.apps.demo_guard import protect, remember
 from doggo.apps.demo_process import Server, run_doggo
 from doggo.apps.drawn import write_drawn
 from doggo.core.breeds import title
@@ -80,25 +80,26 @@ class Show:
         timings = made.get("timings_s")
         for stage, seconds in timings.items() if isinstance(timings, dict) else ():
             self.stages.append((f"    {stage}{note}", float(seconds)))
-        self.made(made, alone_in or self.home)
+        self.made(made, kept=alone_in is None)
 
     def bootstrap(self) -> None:
         """Run `doggo bootstrap`."""
-        self.made(
-            self.stage("doggo bootstrap", lambda: run_doggo(["bootstrap"], self.home)), self.home
-        )
+        self.made(self.stage("doggo bootstrap", lambda: run_doggo(["bootstrap"], self.home)))
 
-    def made(self, answer: Mapping[str, object], home: Path) -> None:
-        """Note the version that was made, and say so if the gate kept it out of production."""
+    def made(self, answer: Mapping[str, object], *, kept: bool = True) -> None:
+        """Note the version that was made, and say so if the gate kept it out of production.
+
+        Args:
+            kept: it is in the home, for the next demo to replace without being asked.
+        """
         scored = answer.get("evaluation")
         if isinstance(scored, dict):
             self.report = str(scored["report"])
-        version = int(str(answer["version"]))
         if answer["promoted"]:
-            versions = sorted({*_made_by_demo(home), version})
-            (home / "demo.json").write_text(json.dumps({"versions": versions}))
+            if kept:
+                remember(self.home)
         else:
-            say(f"version {version} was not put into production:")
+            say(f"version {answer['version']} was not put into production:")
             decision = answer.get("decision")
             for line in decision if isinstance(decision, list) else []:
                 say(f"  {line}")
@@ -128,9 +129,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from doggo import wiring
 
-        show = Show(wiring.settings().home)
-        _protect(show.home, force=options.force)
-        photos = [options.photos] if options.photos else _offered(Path("demo-data"))
+        settings = wiring.settings()
+        show = Show(settings.home)
+        protect(settings, force=options.force)
+        photos = [options.photos] if options.photos else offered(Path("demo-data"))
         if photos:
             _with_photos(show, photos)
         else:
@@ -209,30 +211,6 @@ def _ask(server: Server, name: str, known: str, file: Path) -> Asked:
     )
 
 
-def _protect(home: Path, *, force: bool) -> None:
-    """Stop before a model of the owner's own would be replaced."""
-    if force or not home.exists():
-        return
-    version = _production()
-    if version is not None and version not in _made_by_demo(home):
-        raise UsageError(
-            f"version {version} in {home} is in production and was not made by the demo: "
-            "add FORCE=1 to let the demo replace it, or set DOGGO_HOME to another folder"
-        )
-
-
-def _production() -> int | None:
-    from doggo import wiring
-
-    pointer = wiring.open_bundles().production()
-    return None if pointer is None else pointer.version
-
-
-def _made_by_demo(home: Path) -> list[int]:
-    file = home / "demo.json"
-    return [int(n) for n in json.loads(file.read_text())["versions"]] if file.is_file() else []
-
-
 def _held_out_photos() -> list[tuple[str, Path]]:
     """Return (breed, raw photo) of a few photos that the model was neither trained nor tuned on."""
     from doggo import wiring
@@ -263,12 +241,17 @@ def _known(file: Path) -> str:
     return {_BULL_MASTIFF: "Bull Mastiff", _DALMATIAN: "Dalmatian"}.get(file.name, "no dog")
 
 
-def _offered(folder: Path) -> list[Path]:
-    """Return the folders of Imagewoof if it is wanted and can be had, else nothing."""
+def offered(
+    folder: Path, *, url: str = imagewoof.URL, sha256: str = imagewoof.SHA256
+) -> list[Path]:
+    """Return the folders of Imagewoof if it is wanted and can be had, else nothing.
+
+    Asks whoever sits at a terminal; DEMO_DOWNLOAD=1 says yes, and without a terminal that alone.
+    """
     wanted = os.environ.get("DEMO_DOWNLOAD") == "1"
     if not wanted and not sys.stdin.isatty():
         return []
-    if not (folder / "imagewoof2-160").is_dir() and not imagewoof.can_be_reached():
+    if not (folder / "imagewoof2-160").is_dir() and not imagewoof.can_be_reached(url):
         say("no photos given, and no network to fetch any: showing what needs neither")
         return []
     if not wanted:
@@ -278,7 +261,7 @@ def _offered(folder: Path) -> list[Path]:
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             return []
     with progress_bars() as progress:
-        return imagewoof.fetch(folder, progress)
+        return imagewoof.fetch(folder, progress, url=url, sha256=sha256)
 
 
 if __name__ == "__main__":

@@ -16,16 +16,19 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from doggo.core.errors import DoggoError
+from doggo.core.records import Verdict
 from doggo.settings import Settings
 
 _READY_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 20.0
 _ANSWER_TIMEOUT_S = 30.0
+_OK = 200
 
 
 def run_doggo(arguments: Sequence[str], home: Path, *, alone: bool = False) -> dict[str, object]:
@@ -98,21 +101,25 @@ class Server:
         self._log.close()
 
     def predict(self, photo: bytes) -> dict[str, Any]:
-        """Return the server's answer for one photo.
+        """Return the server's prediction for one photo.
 
         Raises:
-            DoggoError: it answered with an error.
+            DoggoError: it did not answer 200 with a verdict.
         """
         request = urllib.request.Request(  # noqa: S310 - loopback
             f"{self.url}/v1/predict", data=photo, headers={"Content-Type": "image/jpeg"}
         )
         try:
             with urllib.request.urlopen(request, timeout=_ANSWER_TIMEOUT_S) as answer:  # noqa: S310
-                prediction = json.loads(answer.read())
+                status, body = answer.status, answer.read()
         except urllib.error.HTTPError as error:
-            problem = error.read().decode(errors="replace")
-            raise DoggoError(f"POST /v1/predict answered {error.code}: {problem}") from error
-        assert isinstance(prediction, dict)
+            status, body = error.code, error.read()
+        except (OSError, HTTPException) as error:
+            raise DoggoError(f"POST /v1/predict was not answered: {error}") from error
+        prediction = _prediction(body) if status == _OK else None
+        if prediction is None:
+            said = body.decode(errors="replace")
+            raise DoggoError(f"POST /v1/predict answered {status} without a verdict: {said!r}")
         return prediction
 
     def _wait_until_ready(self, started: float) -> None:
@@ -130,6 +137,17 @@ class Server:
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
+
+
+def _prediction(body: bytes) -> dict[str, Any] | None:
+    """Return the body as a prediction, None if it is none."""
+    try:
+        said = json.loads(body)
+        verdict, breeds = Verdict(said["verdict"]), said["breeds"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    assert isinstance(said, dict)
+    return said if breeds or verdict is Verdict.NOT_A_DOG else None
 
 
 def _nothing_elsewhere() -> dict[str, str]:

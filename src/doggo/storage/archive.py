@@ -73,16 +73,19 @@ def pack(home: Path, file: Path, *, compressed: bool, progress: Progress) -> Pac
 def unpack(file: Path, staging: Path, progress: Progress) -> Packed:
     """Unpack into the new folder `staging` and check every hash.
 
+    Args:
+        progress: told bytes of the archive: how many files are in it stands at its end.
+
     Raises:
         StorageError: the file is not a whole, unaltered backup of a known format.
         OSError: the disk refused.
     """
     found: dict[str, str] = {}
     expected: Mapping[str, str] | None = None
-    size_bytes = 0
+    size_bytes, archive_bytes = 0, file.stat().st_size
     staging.mkdir()
     try:
-        with tarfile.open(file, "r:*") as tar:
+        with file.open("rb") as archive, tarfile.open(fileobj=archive, mode="r:*") as tar:
             for member in tar:
                 if expected is not None:
                     raise StorageError(f"{file} goes on after its end; it is not a doggo backup")
@@ -93,7 +96,7 @@ def unpack(file: Path, staging: Path, progress: Progress) -> Packed:
                 need_disk(staging, member.size, f"restoring {member.name}")
                 found[member.name.removeprefix("home/")] = _write_member(tar, member, target)
                 size_bytes += member.size
-                progress("restore", len(found), 0)
+                progress("restore", min(archive.tell(), archive_bytes - 1), archive_bytes)
     except (tarfile.TarError, zlib.error, EOFError, ValueError, KeyError) as error:
         raise StorageError(f"{file} is not a readable backup: {error}") from error
     if expected is None:
@@ -101,6 +104,7 @@ def unpack(file: Path, staging: Path, progress: Progress) -> Packed:
     if found != expected:
         wrong = sorted(set(found.items()) ^ set(expected.items()))[0][0]
         raise StorageError(f"{file} was damaged or altered: {wrong} is not as it was backed up")
+    progress("restore", archive_bytes, archive_bytes)
     return Packed(files=len(found), size_bytes=size_bytes)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from doggo.apps.cli.output import result, say, transfer_bars
+from doggo.apps.cli.output import result, result_json, say, transfer_bars
 from doggo.core.errors import InputError, UsageError
 
 app = typer.Typer(help="Published photos.", no_args_is_help=True)
@@ -26,6 +26,9 @@ def stanford_dogs(
         str | None, typer.Option("--url", help="A mirror: the folder that has the archives.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="The terms are accepted.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document on stdout.")
+    ] = False,
 ) -> None:
     """Download Stanford Dogs (794 MB): 120 breeds, with its official lists."""
     from doggo.apps import stanford_dogs as dataset
@@ -35,7 +38,10 @@ def stanford_dogs(
         _ask()
     with transfer_bars() as progress:
         lists, images = dataset.fetch(folder, progress, url=url or dataset.URL)
-    result(f"{images}\n{lists}")
+    if json:
+        result_json({"images": str(images), "lists": str(lists)})
+    else:
+        result(f"{images}\n{lists}")
     say(f"next:  doggo run {images} --stanford-lists {lists}")
 
 

@@ -123,9 +123,15 @@ def export(
     version: Annotated[
         int | None, typer.Option("--version", help="Version number; production by default.")
     ] = None,
+    json: Json = False,
 ) -> None:
     """Copy a verified bundle out, for `doggo serve --bundle DIR` elsewhere."""
     from doggo import wiring
     from doggo.registry.run import export_bundle
+    from doggo.vision.bundle import bundle_sha256
 
-    result(str(export_bundle(wiring.open_bundles(), version, folder)))
+    copied = export_bundle(wiring.open_bundles(), version, folder)
+    if json:
+        result_json({"folder": str(copied), "sha256": bundle_sha256(copied)})
+    else:
+        result(str(copied))

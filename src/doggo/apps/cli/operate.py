@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from doggo.apps.cli.output import result, result_json, say
+from doggo.apps.cli.output import progress_bars, result, result_json, say, transfer_bars
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
@@ -52,7 +52,8 @@ def backup(
     from doggo import wiring
     from doggo.apps.backup import write_backup
 
-    made = write_backup(wiring.settings(), file)
+    with progress_bars() as progress:
+        made = write_backup(wiring.settings(), file, progress=progress)
     if json:
         result_json(made.to_json())
     else:
@@ -68,7 +69,8 @@ def restore(
     from doggo import wiring
     from doggo.apps.backup import restore_backup
 
-    made = restore_backup(wiring.settings(), file, force=force)
+    with transfer_bars() as progress:
+        made = restore_backup(wiring.settings(), file, force=force, progress=progress)
     if json:
         result_json(made.to_json())
     else:
