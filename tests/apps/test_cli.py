@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.commands import run_doggo
+from tests.homes import jpeg
 
 from doggo.apps.drawn import drawn_jpeg, write_drawn
 
@@ -168,6 +169,29 @@ def test_no_model_says_how_to_get_one(tmp_path: Path) -> None:
     done = run_doggo(tmp_path / "home", "predict", photo)
     assert done.code == 1
     assert "doggo bootstrap" in done.line()
+
+
+@pytest.mark.parametrize(
+    ("breed", "data", "said"),
+    [
+        ("", drawn_jpeg("drawn_rings", 1), "3 no_label): name a folder after each breed"),
+        ("pug", drawn_jpeg("drawn_rings", 1)[:500], "3 truncated): `doggo quarantine` lists"),
+        ("pug", jpeg(1, size_px=(80, 50)), "3 too_small): `doggo quarantine` lists"),
+    ],
+    ids=["unlabelled", "broken", "too small"],
+)
+def test_photos_that_cannot_be_used_are_counted_by_reason(
+    tmp_path: Path, breed: str, data: bytes, said: str
+) -> None:
+    folder, home = tmp_path / "photos", tmp_path / "home"
+    (folder / breed).mkdir(parents=True)
+    for number in range(3):
+        (folder / breed / f"{number}.jpg").write_bytes(data + bytes(number))
+    done = run_doggo(home, "run", folder)
+    assert (done.code, done.out) == (1, "")
+    assert f"none of the 3 files can be used ({said}" in done.line()
+    assert len(run_doggo(home, "quarantine", "--json").json()) == 3
+    assert run_doggo(home, "models", "list", "--json").json() == []
 
 
 @pytest.mark.parametrize("breeds", [0, 1])
