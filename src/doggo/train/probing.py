@@ -15,6 +15,7 @@ import torch
 from doggo.core.records import Split
 from doggo.nets.features_graph import features_graph
 from doggo.nets.network import DogNet, features_sha256, set_head, start_rows
+from doggo.storage.disk import need_disk
 from doggo.tracking.port import Run
 from doggo.train.config import TrainConfig
 from doggo.train.probe import Labelled, ProbeResult, train_probe
@@ -27,6 +28,7 @@ def train_on_embeddings(
     network: DogNet, inputs: Inputs, *, config: TrainConfig, run: Run, clock: Clock
 ) -> Outcome:
     """Train the breed head in place; see `recipe.Recipe`."""
+    need_disk(inputs.work, _kept_bytes(network), "the trained network")
     features_ND = _embed(network, inputs, config)
     clock.lap("embed")
     sides = _sides(inputs, features_ND)
@@ -72,6 +74,13 @@ def _embed(network: DogNet, inputs: Inputs, config: TrainConfig) -> F32:
         cache=EmbeddingCache(inputs.cache / "embeddings"),
         progress=inputs.progress,
     )
+
+
+def _kept_bytes(network: DogNet) -> int:
+    """Return the size of the backbone's graph, the candidate and two checkpoints of the head."""
+    weights = sum(int(value.nbytes) for value in network.state_dict().values())
+    head = sum(int(value.nbytes) for value in network.breed_head.state_dict().values())
+    return 2 * weights + 2 * 3 * head  # AdamW keeps two figures beside each weight
 
 
 def _sides(inputs: Inputs, features_ND: F32) -> dict[Split, Labelled]:
