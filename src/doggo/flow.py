@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from doggo.core.errors import GateError, InputError, NoModelError
 from doggo.core.progress import Progress, silent
-from doggo.core.records import Manifest
+from doggo.core.records import Manifest, Origin
 from doggo.release import PRODUCTION, Release, dataset, mirror, score, test_photos
-from doggo.results import Prepared, Released, RunResult, Scored, Synced, intake_text
+from doggo.results import Prepared, Released, RunResult, Scored, Synced, intake_text, nothing_usable
 from doggo.stores import Stores
 from doggo.timings import Stopwatch
 from doggo.vision.bundle import parse_bundle
@@ -45,7 +45,12 @@ def run(
     accept_labels: bool = False,
     progress: Progress = silent,
 ) -> RunResult:
-    """Go the whole way from folders of photos to a model in production, in this process."""
+    """Go the whole way from folders of photos to a model in production, in this process.
+
+    Raises:
+        InputError: none of the files can be used and there is no photo of an earlier intake, or
+            the photos cannot make a model.
+    """
     watch = Stopwatch()
     release = Release(stores=stores, accept_labels=accept_labels, watch=watch, progress=progress)
     with release.libraries as libraries:
@@ -53,6 +58,7 @@ def run(
         telling = libraries.load_beside(progress) if first else progress
         with watch.stage("intake"):
             report = take_in(stores, paths, labels=labels, progress=telling)
+            _check_usable(stores, report)
         with watch.stage("preprocess"):
             prepared = prepare(stores, stanford_lists=stanford_lists, seed=seed, progress=telling)
         from doggo.train.config import TrainConfig
@@ -66,6 +72,12 @@ def run(
         released=released,
         timings=watch.timings,
     )
+
+
+def _check_usable(stores: Stores, report: IntakeReport) -> None:
+    came = report.added or report.already_present or report.exact_duplicates
+    if not came and not stores.photos.used(Origin.OWNER):
+        raise InputError(nothing_usable(report))
 
 
 def take_in(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from doggo.core.records import Manifest, Split
+from doggo.core.records import Manifest, QuarantineReason, Split
 
 if TYPE_CHECKING:
     from doggo.intake.report import IntakeReport
@@ -39,6 +40,17 @@ def intake_text(report: IntakeReport) -> str:
         meant = f"; did you mean {breed.nearest}?" if breed.nearest else ""
         lines.append(f"  new breed: {breed.breed}, {breed.files:,} photos{meant}")
     return "\n".join(["intake", *lines])
+
+
+def nothing_usable(report: IntakeReport) -> str:
+    """Return one line that says why none of the files became a photo, and what to do."""
+    aside = [*report.quarantined, *report.conflicts]
+    counts = Counter(item.reason or "unknown" for item in aside)
+    why = ", ".join(f"{n:,} {reason}" for reason, n in counts.most_common())
+    what = "`doggo quarantine` lists each file with its reason"
+    if QuarantineReason.NO_LABEL in counts:
+        what = f"name a folder after each breed, or give --labels CSV; {what}"
+    return f"none of the {len(aside):,} files can be used ({why}): {what}"
 
 
 def experiment_json(outcome: ExperimentResult) -> dict[str, object]:

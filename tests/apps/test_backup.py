@@ -17,6 +17,7 @@ from doggo.apps.backup import restore_backup, write_backup
 from doggo.core.errors import StorageError, UsageError
 from doggo.settings import Settings
 from doggo.storage.archive import MANIFEST
+from doggo.storage.disk import HEADROOM_BYTES
 
 
 @pytest.fixture
@@ -162,6 +163,21 @@ def test_force_moves_the_old_home_aside_and_keeps_it(home: Settings, tmp_path: P
     assert (restored.moved_aside / "later").read_text() == "made after the backup"
     assert not (home.home / "later").exists()
     assert str(restored.moved_aside) in restored.to_text()
+
+
+@pytest.mark.parametrize("name", ["all.tar", "all.tar.gz"])
+def test_a_backup_that_has_no_room_is_refused_before_the_start(
+    home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    write_backup(home, tmp_path / name)
+    room = HEADROOM_BYTES + 10_000  # for any file of it, not for all
+    monkeypatch.setattr("doggo.storage.disk.free_bytes", lambda path: room)
+    told: list[int] = []
+    other = Settings(home=tmp_path / "other")
+    with pytest.raises(StorageError, match=f"not enough disk .* what .*{name} holds"):
+        restore_backup(other, tmp_path / name, progress=lambda _, done, __: told.append(done))
+    assert told == []
+    assert {path.name for path in tmp_path.iterdir()} == {"home", name}
 
 
 def _altered(file: Path, alter: object) -> Path:

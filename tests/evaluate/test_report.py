@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from doggo.core.errors import StorageError
 from doggo.evaluate.evaluation import Evaluation, NotScored, Share
 from doggo.evaluate.labelled import LabelledPhoto
 from doggo.evaluate.report import render, thumbnails, write_report
@@ -197,3 +198,14 @@ def test_chromium_opens_it_on_a_phone_and_sorts_the_table(
         browser.close()
     assert [url for url in asked if not url.startswith("data:")] == [out.as_uri()]
     assert said == []
+
+
+def test_a_full_disk_leaves_the_report_that_was_there(
+    evaluation: Evaluation, small_disk: Callable[[str], Path]
+) -> None:
+    out = small_disk("8k") / "r.html"
+    out.write_text("as it was")
+    with pytest.raises(StorageError, match="disk is full"):
+        write_report(evaluation, out)
+    assert out.read_text() == "as it was"
+    assert list(out.parent.iterdir()) == [out]

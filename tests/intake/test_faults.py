@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,7 @@ from tests.commands import decoding_processes
 from tests.homes import Home, counts, drawn_folder, jpeg, near, write_folder
 
 from doggo.core.errors import StorageError
+from doggo.storage.buckets import Bucket
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -93,11 +95,11 @@ def test_a_full_disk_is_one_line_and_the_next_run_completes(
     disk = small_disk("12m")
     home = Home.open(disk / "home")
     monkey = pytest.MonkeyPatch()
-    with monkey.context() as patch:  # there would be room for two
-        patch.setattr("doggo.storage.disk.HEADROOM_BYTES", 0)
+    with monkey.context() as patch:  # as if another program filled it meanwhile
+        patch.setattr("doggo.storage.disk.free_bytes", lambda path: 10**12)
         home.take_in(first)
-    with pytest.raises(StorageError, match="disk is full"):
-        home.take_in(folder)
+        with pytest.raises(StorageError, match="disk is full"):
+            home.take_in(folder)
     assert not [p for p in (home.spool / "staging").rglob("*") if p.is_file()]
     home.store.engine.dispose()
     larger = tmp_path / "larger"
@@ -107,6 +109,26 @@ def test_a_full_disk_is_one_line_and_the_next_run_completes(
     home.take_in(folder)
     assert home.state() == undisturbed.state()
     assert len(home.prepare().rows) == 240
+
+
+def test_a_disk_that_fills_up_in_preprocess_is_one_line_and_the_next_run_completes(
+    tmp_path: Path, small_disk: Callable[[str], Path]
+) -> None:
+    undisturbed = Home.open(tmp_path / "home")
+    undisturbed.take_in(drawn_folder(tmp_path / "photos", breeds=2, photos=40))
+    disk = small_disk("4m")  # the bucket's pixels at 128 px take 5
+    full = replace(undisturbed, processed=Bucket(disk / "processed"))
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patch:  # as if another program filled it meanwhile
+        patch.setattr("doggo.storage.disk.free_bytes", lambda path: 10**12)
+        with pytest.raises(StorageError, match="disk is full"):
+            full.prepare(short_side_px=128)
+    assert not list(full.processed.list("manifests/"))
+    assert not list(disk.rglob(".tmp*"))
+    shutil.copytree(disk / "processed", tmp_path / "larger")
+    larger = replace(full, processed=Bucket(tmp_path / "larger"))
+    rows = larger.prepare(short_side_px=128).rows
+    assert rows == undisturbed.prepare(short_side_px=128).rows
 
 
 def test_a_second_intake_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tests.pictures import SECRETS, encode, picture, telling
 from doggo.core.errors import InputError, StorageError
 from doggo.core.records import Origin
 from doggo.storage.buckets import Bucket, open_bucket
+from doggo.storage.disk import HEADROOM_BYTES
 from doggo.vision.photo import canonical
 
 
@@ -244,6 +245,22 @@ def test_a_disk_that_cannot_hold_them_is_refused_before_the_start(
     with pytest.raises(StorageError, match="not enough disk"):
         home.take_in(folder)
     assert not list(home.raw.list())
+
+
+def test_a_later_import_asks_for_room_for_what_is_new_only(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = drawn_folder(tmp_path / "photos", breeds=1, photos=3)
+    home.take_in(folder)
+    room = HEADROOM_BYTES + 350_000  # for one photo and its pixels
+    monkeypatch.setattr("doggo.storage.disk.free_bytes", lambda path: room)
+    assert counts(home.take_in(folder)) == {"already_present": 3}
+    drawn_folder(folder, breeds=1, photos=4)
+    assert counts(home.take_in(folder)) == {"already_present": 3, "added": 1}
+    drawn_folder(folder, breeds=1, photos=6)
+    with pytest.raises(StorageError, match="needed for 2 photos"):
+        home.take_in(folder)
+    assert len(list(home.raw.list())) == 4
 
 
 @pytest.fixture(params=["local", "gcs", "s3"])

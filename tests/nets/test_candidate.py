@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from doggo.core.errors import BundleError
+from doggo.core.errors import BundleError, StorageError
 from doggo.nets.candidate import CandidateInfo, load_candidate, save_candidate
 from doggo.nets.network import DogNet, make_network
 from doggo.vision.view import View
@@ -70,6 +71,15 @@ def test_a_description_that_is_none_is_refused(text: str, tmp_path: Path) -> Non
     (tmp_path / "candidate.json").write_text(text)
     with pytest.raises(BundleError, match="is not a candidate's description"):
         load_candidate(tmp_path)
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_candidate(
+    small_disk: Callable[[str], Path],
+) -> None:
+    disk = small_disk("1m")
+    with pytest.raises(StorageError, match="disk is full"):
+        save_candidate(disk / "c", *_candidate())
+    assert list((disk / "c").iterdir()) == []
 
 
 def test_the_description_is_plain_json_of_every_field(tmp_path: Path) -> None:

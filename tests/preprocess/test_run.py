@@ -13,6 +13,7 @@ from tests.homes import Home, drawn_folder, jpeg, near, write_folder
 
 from doggo.core.errors import InputError, StorageError, UsageError
 from doggo.core.records import Manifest, Origin, Split
+from doggo.storage.disk import HEADROOM_BYTES
 from doggo.storage.manifests import load, saved_ids
 from doggo.storage.shards import PixelReader
 from doggo.vision.photo import canonical
@@ -155,6 +156,19 @@ def test_another_short_side_is_decoded_from_the_raw_bucket(home: Home, tmp_path:
     assert {row.photo_id: row.split for row in usual.rows} == {
         row.photo_id: row.split for row in smaller.rows
     }
+
+
+def test_pixels_that_have_no_room_are_refused_before_the_start(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.take_in(drawn_folder(tmp_path / "photos", breeds=2, photos=3))
+    before = home.prepare()
+    room = HEADROOM_BYTES + 6 * 300_000  # at 256 px
+    monkeypatch.setattr("doggo.storage.disk.free_bytes", lambda path: room)
+    with pytest.raises(StorageError, match=r"7 MB is needed for the pixels of 6 photos"):
+        home.prepare(short_side_px=512)
+    assert shards(home).keys() == {row.shard for row in before.rows}
+    assert len(home.prepare(short_side_px=256).rows) == 6  # they are there
 
 
 def test_raw_objects_that_are_lost_or_altered_are_quarantined(home: Home, tmp_path: Path) -> None:

@@ -50,10 +50,14 @@ def test_the_work_goes_on_and_one_line_says_why(caplog: pytest.LogCaptureFixture
     assert "went away" in caplog.text
 
 
-def test_an_error_of_the_work_is_not_hidden_by_one_of_the_tracker() -> None:
+def test_an_error_of_the_work_is_not_hidden_by_one_of_the_tracker(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     tracker = TolerantTracker(_Failing())
     with pytest.raises(ZeroDivisionError), tracker.start("training", "x", {}):
         raise ZeroDivisionError
+    assert tracker.failure == "cannot end the run"
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_ctrl_c_is_not_hidden_by_an_error_of_the_tracker() -> None:

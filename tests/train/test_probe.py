@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 from tests.train.datasets import clouds
 from torch import nn
 
-from doggo.core.errors import InputError
+from doggo.core.errors import InputError, StorageError
 from doggo.core.metrics import macro_auroc, top_k
 from doggo.train.config import TrainConfig
 from doggo.train.probe import Labelled, ProbeResult, train_probe
@@ -138,6 +139,17 @@ def test_training_that_diverges_says_so(tmp_path: Path) -> None:
     huge = replace(TRAIN, features=TRAIN.features * np.float32(5e37))
     with pytest.raises(InputError, match="diverged"):
         train_probe(_perfect(), huge, VALIDATION, config=replace(CONFIG, lr=10.0), work=tmp_path)
+
+
+@pytest.mark.parametrize("max_epochs", [0, 8])
+def test_a_full_disk_is_one_line_and_leaves_no_checkpoint(
+    small_disk: Callable[[str], Path], max_epochs: int
+) -> None:
+    disk = small_disk("4k")
+    (disk / "other").write_bytes(bytes(4096))
+    with pytest.raises(StorageError, match=r"cannot keep the checkpoint .*disk"):
+        _train(_blank(), disk, replace(CONFIG, max_epochs=max_epochs))
+    assert [file.name for file in disk.iterdir()] == ["other"]
 
 
 def test_it_tells_how_far_it_is(tmp_path: Path) -> None:

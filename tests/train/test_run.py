@@ -9,11 +9,12 @@ import torch
 from PIL import Image
 from tests.train.datasets import Contradicting, Drawn, manifest
 
-from doggo.core.errors import InputError, UsageError
+from doggo.core.errors import InputError, StorageError, UsageError
 from doggo.nets.backbones import build
 from doggo.nets.candidate import load_candidate
 from doggo.nets.imagenet import breed_classes
 from doggo.nets.network import make_network
+from doggo.storage.disk import HEADROOM_BYTES
 from doggo.tracking.null import NullTracker
 from doggo.train.bootstrap import bootstrap_candidate
 from doggo.train.config import TrainConfig
@@ -132,6 +133,16 @@ def test_a_failed_run_is_marked_and_leaves_no_candidate(tmp_path: Path) -> None:
         _train(tmp_path, Broken(), tracker, TrainConfig())
     assert tracker.runs[0].status == "FAILED"
     assert not (tmp_path / "work" / "candidate.json").exists()
+
+
+def test_a_disk_without_room_for_the_result_is_refused_before_the_photos_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("doggo.storage.disk.free_bytes", lambda path: HEADROOM_BYTES)
+    pixels = Drawn()
+    with pytest.raises(StorageError, match="needed for the trained network"):
+        _train(tmp_path, pixels, NullTracker(), TrainConfig(max_epochs=1))
+    assert pixels.asked == []
 
 
 @pytest.mark.parametrize("option", [{"n_labels": 2}, {"n_samples": 5}])

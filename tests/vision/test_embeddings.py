@@ -19,6 +19,7 @@ from onnx import TensorProto, helper
 
 from doggo.core.errors import InputError, StorageError
 from doggo.core.records import ManifestRow, Origin, Split
+from doggo.storage.disk import HEADROOM_BYTES
 from doggo.vision import embeddings
 from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, embed
 from doggo.vision.runtime import REFERENCE, Pair, Session, open_session
@@ -197,6 +198,18 @@ def test_a_photo_that_cannot_be_read_stops_it_and_keeps_the_chunks_before(
     with pytest.raises(StorageError, match="shard is damaged"):
         embed(ROWS, Torn(), opened(graph), key=KEY, cache=cache)
     assert len(cache.load(KEY, [row.photo_id for row in ROWS])) == 64
+
+
+def test_embeddings_that_have_no_room_are_refused_before_most_of_the_work(
+    graph: Path, cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("doggo.storage.disk.free_bytes", lambda path: HEADROOM_BYTES)
+    pixels = Plain()
+    rows = [_row(number % 200) for number in range(2000)]
+    with pytest.raises(StorageError, match="needed for the embeddings"):
+        embed(rows, pixels, opened(graph), key=KEY, cache=cache)
+    assert len(pixels.asked) < 1000
+    assert not list(cache.root.rglob("*.npy"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -19,6 +19,7 @@ from doggo.core.errors import DoggoError
 from doggo.evaluate import charts
 from doggo.evaluate.evaluation import Evaluation, Share
 from doggo.evaluate.labelled import LabelledPhoto
+from doggo.storage.whole import write_whole
 
 THUMBNAIL_PX = 160
 """Short side of a photo on the page: some 7 kB each as JPEG, sixty of them in half a megabyte."""
@@ -37,13 +38,13 @@ def write_report(evaluation: Evaluation, out: Path, photos: Sequence[LabelledPho
         photos: where to read the photos that the page shows: mistakes that may be shown. A
             photo that is missing here, hidden or gone is a grey box on the page.
 
+    Raises:
+        StorageError: the disk refuses.
+
     Side effects: reads up to 64 photos; writes `out`.
     """
     html = render(evaluation, thumbnails(evaluation, photos))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".tmp-{out.name}")
-    temporary.write_bytes(html.encode("utf-8", "replace"))
-    temporary.replace(out)
+    write_whole(out, html.encode("utf-8", "replace"))
     return out
 
 

@@ -58,16 +58,28 @@ class Batches:
             for start in range(0, len(files), size):
                 yield self.of([(found, None) for found in files[start : start + size]])
             return
-        seen = set[tuple[str, str]]()
-        with ThreadPoolExecutor(_AT_ONCE if _far(files) else self._processes) as threads:
-            for start in range(0, len(files), _HASHED_TOGETHER):
-                some = files[start : start + _HASHED_TOGETHER]
-                yield from self._of_looked_up(list(self._look_up(some, threads, seen)))
+        for some in self._looked_up(files):
+            yield from self._of_looked_up(some)
+
+    def unknown(self, files: Sequence[Found]) -> Iterator[Found]:
+        """Yield the files that the ledger does not know; each file is read to its end."""
+        if not self._store.has_sources():
+            yield from files
+            return
+        for some in self._looked_up(files):
+            yield from (found for found, source in some if source is None)
 
     def of(self, files: Sequence[tuple[Found, Source | None]]) -> Batch:
         """Return a batch of these files."""
         unknown = [found for found, source in files if source is None]
         return Batch(tuple(files), self._chunk(unknown) if unknown else None)
+
+    def _looked_up(self, files: Sequence[Found]) -> Iterator[list[tuple[Found, Source | None]]]:
+        seen = set[tuple[str, str]]()
+        with ThreadPoolExecutor(_AT_ONCE if _far(files) else self._processes) as threads:
+            for start in range(0, len(files), _HASHED_TOGETHER):
+                some = files[start : start + _HASHED_TOGETHER]
+                yield list(self._look_up(some, threads, seen))
 
     def _of_looked_up(self, files: Sequence[tuple[Found, Source | None]]) -> Iterator[Batch]:
         size = self._size(sum(source is None for _, source in files))

@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from doggo.core.errors import InputError, Rejection
+from doggo.core.errors import InputError, Rejection, StorageError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import Origin
 from doggo.intake.batches import Batch, Batches
@@ -24,7 +25,9 @@ from doggo.intake.settle import Settler
 from doggo.storage.buckets import Bucket, open_bucket
 from doggo.storage.disk import need_disk
 from doggo.storage.photos import PhotoStore
+from doggo.storage.shards import expected_bytes
 from doggo.storage.spool import Spool
+from doggo.vision.photo import DEFAULT_SHORT_SIDE_PX
 from doggo.vision.workers import Lost, Workers
 
 log = logging.getLogger(__name__)
@@ -36,7 +39,6 @@ _FILE_TIMEOUT_S = 30.0
 # done again after a kill.
 _SETTLED_TOGETHER = 512
 _SETTLED_EVERY_S = 1.0
-_BYTES_A_PHOTO = 300_000  # of canonical pixels at a short side of 256 px, on average at most
 
 Reader = Workers[Chunk, tuple[Fact, ...]]
 Answered = tuple[Batch, Sequence[Fact]]
@@ -79,11 +81,11 @@ def intake(
             raise InputError(message)
         if not store.has_sources():
             reader.start()  # there will be work: they import while we look around
-            _check_disk(found.files, raw.root)
+        batches = Batches(store, Spool(spool), staging, reader.count)
+        _check_disk(found.files, batches, raw.root)
         settler = Settler(store=store, raw=raw, spool=Spool(spool), origin=origin)
         for ignored in found.ignored:
             settler.tally.ignore(ignored.path, ignored.reason)
-        batches = Batches(store, Spool(spool), staging, reader.count)
         _take_in(found.files, batches, reader, settler, progress)
     return settler.tally.report()
 
@@ -133,16 +135,23 @@ def _read_one_by_one(batch: Batch, batches: Batches, lost: Lost) -> Iterator[Ans
                 yield single, answer or ()
 
 
-def _check_disk(files: Sequence[Found], folder: Path) -> None:
-    """Refuse a first import that cannot fit, before it fills the disk.
+def _check_disk(files: Sequence[Found], batches: Batches, folder: Path) -> None:
+    """Refuse an import that cannot fit, before it fills the disk.
+
+    Only where all of them would not fit are they looked up first: that reads every file.
 
     Raises:
-        StorageError: the disk has less free space than the photos and their pixels need.
+        StorageError: the disk has less free space than the new photos and their pixels need.
     """
-    needed = 0
+    try:
+        _need_disk_for(files, folder)
+    except StorageError:
+        _need_disk_for(list(batches.unknown(files)), folder)
+
+
+def _need_disk_for(files: Sequence[Found], folder: Path) -> None:
+    needed = expected_bytes(len(files), DEFAULT_SHORT_SIDE_PX)
     for found in files:
-        try:
-            needed += found.size_bytes() + _BYTES_A_PHOTO
-        except OSError:
-            continue  # the reader will tell
+        with suppress(OSError):  # the reader will tell
+            needed += found.size_bytes()
     need_disk(folder, needed, f"{len(files)} photos and their pixels")

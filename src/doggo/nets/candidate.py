@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from doggo.core.errors import BundleError, UsageError
 from doggo.nets.network import DogNet, make_network
+from doggo.storage.whole import write_whole
 from doggo.vision.view import View
 
 _INFO, _NETWORK = "candidate.json", "network.safetensors"
@@ -49,23 +49,21 @@ class CandidateInfo:
 
 
 def save_candidate(folder: Path, info: CandidateInfo, network: DogNet) -> Path:
-    """Write a candidate into `folder` (made if need be) and return it; the json comes last."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a candidate into `folder` (made if need be) and return it; the json comes last.
+
+    Raises:
+        StorageError: the disk refuses; the folder holds no candidate then.
+    """
     (folder / _INFO).unlink(missing_ok=True)
-    weights = folder / _NETWORK
-    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, weights)
+    weights = save({key: value.contiguous() for key, value in network.state_dict().items()})
+    write_whole(folder / _NETWORK, weights)
     values = {
         **asdict(info),
         "config": dict(info.config),
         "view": info.view.to_json(),
-        "network_sha256": _sha256(weights),
+        "network_sha256": hashlib.sha256(weights).hexdigest(),
     }
-    temporary = folder / f".tmp-{_INFO}"
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(values, file, indent=2, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / _INFO)
+    write_whole(folder / _INFO, json.dumps(values, indent=2, sort_keys=True).encode())
     return folder
 
 

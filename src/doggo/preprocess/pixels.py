@@ -18,9 +18,10 @@ from doggo.core.progress import Progress
 from doggo.core.records import Origin, Photo, QuarantineReason
 from doggo.preprocess.worker import Chunk, Decoded
 from doggo.storage.buckets import Bucket
+from doggo.storage.disk import need_disk
 from doggo.storage.photos import PhotoStore, Removal
 from doggo.storage.pixels import PixelIndex, PixelKey, Place
-from doggo.storage.shards import HEADER_BYTES, U8, map_shard, write_shard
+from doggo.storage.shards import HEADER_BYTES, U8, expected_bytes, map_shard, write_shard
 from doggo.storage.spool import Spool, SpoolShard
 from doggo.vision.workers import Lost, Workers
 
@@ -99,8 +100,15 @@ class PixelMaker:
     def decode_missing(
         self, photos: Sequence[Photo], raw: Bucket, workers: int, progress: Progress
     ) -> set[str]:
-        """Decode the photos that have no pixels yet; return the ids of those that cannot be."""
+        """Decode the photos that have no pixels yet; return the ids of those that cannot be.
+
+        Raises:
+            StorageError: the disk has no room for their pixels, or something refuses.
+        """
         missing = [photo for photo in photos if photo.photo_id not in self.places]
+        if missing:
+            needed = expected_bytes(len(missing), self._key.short_side_px)
+            need_disk(self._processed.root, needed, f"the pixels of {len(missing):,} photos")
         size = max(_SMALLEST_CHUNK, min(_LARGEST_CHUNK, len(missing) // (workers * 8)))
         chunks = (
             self._chunk(missing[start : start + size], raw)

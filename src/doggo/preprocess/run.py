@@ -99,7 +99,10 @@ def _photos_in_use(store: PhotoStore, origin: Origin) -> list[Photo]:
     photos = store.used(origin)
     if not photos:
         command = "doggo intake --new" if origin is Origin.USER else "doggo intake"
-        raise InputError(f"there is no photo to preprocess: run `{command} FOLDER` first")
+        raise InputError(
+            f"there is no photo to preprocess: run `{command} FOLDER` first; "
+            "`doggo quarantine` lists what it set aside"
+        )
     return photos
 
 

@@ -1,11 +1,11 @@
 """A folder in one file: the format of a backup, written and read.
 
-Owns the format: a tar with `home/<path>` for each file and, as its last member, `backup.json`
-with the sha256 of each; a file without that end is not a whole backup. Knows nothing of what
-the files mean, but for three things: a SQLite database is copied as a snapshot while others
-write to it; caches are left out because they are made again; and what points (databases, the
-production pointer) is copied before what it points to, since doggo writes in the opposite
-order, so nothing in a backup points into the void.
+Owns the format: a tar with `home/<path>` for each file and, as its last member, `backup.json` with
+the sha256 of each; a file without that end is not a whole backup. A header at its start says how
+large its files are together. Knows nothing of what the files mean, but for three things: a SQLite
+database is copied as a snapshot while others write to it; caches are left out because they are made
+again; and what points (databases, the production pointer) is copied before what it points to, since
+doggo writes in the opposite order, so nothing in a backup points into the void.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ MANIFEST = "backup.json"
 CACHES = frozenset({"cache", "work"})
 """Folders directly under the home that are made again, or held scratch files."""
 
+_SIZE = "DOGGO.size_bytes"
+"""Header at the start of the tar: the sum of its files; older backups have none."""
+
 _POINTERS = frozenset({"production", "latest"})
 _CHUNK_BYTES = 1 << 20
 
@@ -61,7 +64,7 @@ def pack(home: Path, file: Path, *, compressed: bool, progress: Progress) -> Pac
     hashes: dict[str, str] = {}
     written = 0
     mode: Literal["w:gz", "w:"] = "w:gz" if compressed else "w:"
-    with tarfile.open(file, mode) as tar:
+    with tarfile.open(file, mode, pax_headers={_SIZE: str(total)}) as tar:
         for done, (path, _) in enumerate(paths):
             progress("backup", done, len(paths))
             written += _add_file(tar, home, path, hashes, scratch=file.parent)
@@ -77,7 +80,8 @@ def unpack(file: Path, staging: Path, progress: Progress) -> Packed:
         progress: told bytes of the archive: how many files are in it stands at its end.
 
     Raises:
-        StorageError: the file is not a whole, unaltered backup of a known format.
+        StorageError: there is no room, or the file is not a whole, unaltered backup of a known
+            format.
         OSError: the disk refused.
     """
     found: dict[str, str] = {}
@@ -86,6 +90,7 @@ def unpack(file: Path, staging: Path, progress: Progress) -> Packed:
     staging.mkdir()
     try:
         with file.open("rb") as archive, tarfile.open(fileobj=archive, mode="r:*") as tar:
+            need_disk(staging, int(tar.pax_headers.get(_SIZE, 0)), f"what {file} holds")
             for member in tar:
                 if expected is not None:
                     raise StorageError(f"{file} goes on after its end; it is not a doggo backup")

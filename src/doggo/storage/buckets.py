@@ -412,7 +412,7 @@ def explain_os_error(error: OSError) -> str:
             return "the disk is read-only"
         case errno.ENOENT:
             return "it is not there"
-        case errno.ENOTDIR:
+        case errno.ENOTDIR | errno.EEXIST:
             return "a file is where a folder should be"
         case _:
             return error.strerror or str(error)

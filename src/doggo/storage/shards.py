@@ -34,6 +34,14 @@ MAX_OPEN_MAPS = 32
 """Shards kept mapped at once: about 1 GB of address space at 128 photos of 254 kB a shard."""
 
 
+_BYTES_A_PHOTO, _AT_PX = 300_000, 256  # on average at most
+
+
+def expected_bytes(photos: int, short_side_px: int) -> int:
+    """Return the bytes that the canonical pixels of so many photos take, rather too many."""
+    return round(photos * _BYTES_A_PHOTO * (short_side_px / _AT_PX) ** 2)
+
+
 class ShardWriter:
     """Writes images to one shard as they come, without holding them in memory.
 

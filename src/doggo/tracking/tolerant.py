@@ -44,12 +44,17 @@ class TolerantTracker:
         try:
             yield _TolerantRun(self, run)
         except BaseException as error:
-            failed = error
             if run is not None:
-                self._leave(lambda: opened.__exit__(type(failed), failed, failed.__traceback__))
+                try:
+                    opened.__exit__(type(error), error, error.__traceback__)
+                except StorageError as second:  # the failure of the work is the news
+                    self._note(second, level=logging.INFO)
             raise
         if run is not None:
-            self._leave(lambda: opened.__exit__(None, None, None))
+            try:
+                opened.__exit__(None, None, None)
+            except StorageError as error:
+                self._note(error)
 
     def mirror_version(self, version: TrackedVersion) -> None:
         self.attempt(lambda: self._tracker.mirror_version(version))
@@ -79,16 +84,10 @@ class TolerantTracker:
         except StorageError as error:
             self._note(error)
 
-    def _leave(self, leave: Callable[[], object]) -> None:
-        try:
-            leave()
-        except StorageError as error:
-            self._note(error)
-
-    def _note(self, error: StorageError) -> None:
+    def _note(self, error: StorageError, level: int = logging.WARNING) -> None:
         if self.failure is None:
             self.failure = str(error)
-            log.warning("tracker.failed the work goes on without it: %s", error)
+            log.log(level, "tracker.failed the work goes on without it: %s", error)
 
 
 class _TolerantRun:

@@ -13,7 +13,6 @@ Legend: N photos, K breeds, D features.
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,14 +25,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from doggo.core.progress import Progress, silent
+from doggo.train.checkpoints import BEST, LAST, WholeFiles, load, save
 from doggo.train.config import TrainConfig
 from doggo.train.curve import AUROC, SELECTION, Epoch, best_epoch, next_epoch
 from doggo.train.surroundings import interruptible, one_thread, quiet_lightning
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
-
-BEST, LAST = "best.ckpt", "last.ckpt"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +78,7 @@ def train_probe(
 
     Raises:
         InputError: the training diverged.
+        StorageError: the disk refuses a checkpoint.
         KeyboardInterrupt: after `last.ckpt` of the last whole epoch was written.
     """
     module = _Probe(start, train, validation, config, progress)
@@ -102,6 +101,7 @@ def train_probe(
             devices=1,
             max_epochs=config.max_epochs,
             callbacks=[best, stop],
+            plugins=[WholeFiles()],
             logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -115,8 +115,7 @@ def train_probe(
 def _result(module: _Probe, work: Path) -> ProbeResult:
     best = best_epoch(module.curve)
     if best.number > 0:
-        state = torch.load(work / BEST, map_location="cpu", weights_only=True)["state_dict"]
-        module.load_state_dict(state)
+        module.load_state_dict(load(work / BEST)["state_dict"])
     else:
         module.restore_start()
         _save_start(module, work)
@@ -133,9 +132,10 @@ def _result(module: _Probe, work: Path) -> ProbeResult:
 
 def _save_start(module: _Probe, work: Path) -> None:
     """Write the head that nothing improved on as `best.ckpt`, in the shape of the others."""
-    torch.save({"epoch": 0, "state_dict": module.state_dict()}, work / BEST)
+    start = {"epoch": 0, "state_dict": module.state_dict()}
+    save(start, work / BEST)
     if not (work / LAST).exists():
-        shutil.copyfile(work / BEST, work / LAST)
+        save(start, work / LAST)
 
 
 class _Batches:

@@ -14,6 +14,7 @@ import torch
 
 from doggo.core.records import Split
 from doggo.nets.network import DogNet, set_head, start_rows
+from doggo.storage.disk import need_disk
 from doggo.tracking.port import Run
 from doggo.train.config import TrainConfig
 from doggo.train.embedding import Body
@@ -25,6 +26,7 @@ def train_on_embeddings(
     network: DogNet, inputs: Inputs, *, config: TrainConfig, run: Run, clock: Clock
 ) -> Outcome:
     """Train the breed head in place; see `recipe.Recipe`."""
+    need_disk(inputs.work, _kept_bytes(network), "the trained network")
     body = Body(
         name=config.model,
         features=network.features,
@@ -53,6 +55,13 @@ def class_means(features_ND: F32, labels_N: np.ndarray, n_labels: int) -> F32:
     np.add.at(sums_KD, labels_N, features_ND)
     counts_K = np.bincount(labels_N, minlength=n_labels)
     return np.asarray(sums_KD / counts_K[:, None], np.float32)
+
+
+def _kept_bytes(network: DogNet) -> int:
+    """Return the size of the backbone's graph, the candidate and two checkpoints of the head."""
+    weights = sum(int(value.nbytes) for value in network.state_dict().values())
+    head = sum(int(value.nbytes) for value in network.breed_head.state_dict().values())
+    return 2 * weights + 2 * 3 * head  # AdamW keeps two figures beside each weight
 
 
 def _sides(inputs: Inputs, features_ND: F32) -> dict[Split, Labelled]:

@@ -28,6 +28,7 @@ from doggo.core.errors import InputError, StorageError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import ManifestRow
 from doggo.storage.buckets import explain_os_error
+from doggo.storage.disk import need_disk
 from doggo.vision.ahead import prepared
 from doggo.vision.runtime import Pair, Session, runtime_version
 from doggo.vision.view import View
@@ -147,7 +148,7 @@ def embed(
 
     Raises:
         InputError: there are no rows.
-        StorageError: pixels cannot be read or embeddings not kept.
+        StorageError: pixels cannot be read or embeddings not kept, or there is no room for them.
     """
     if not rows:
         raise InputError("no photos to embed: the dataset is empty, run intake first")
@@ -159,6 +160,8 @@ def embed(
         session = open_network()
         kept: list[tuple[str, F32]] = []
         for batch, features_ND in features_of(session, missing, pixels, key.view):
+            if batch[0] is missing[0]:
+                need_disk(cache.root, len(missing) * features_ND[0].nbytes, "the embeddings")
             kept.extend(zip([row.photo_id for row in batch], features_ND, strict=True))
             done += len(batch)
             if len(kept) >= _CHUNK or done == len(rows):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import signal
 import sys
 import threading
 from typing import Annotated, Any
@@ -29,6 +30,7 @@ from doggo.apps.cli.output import say
 from doggo.core.errors import DoggoError, GateError, UsageError
 
 _INTERRUPTED = 130
+_MOMENT_S = 0.01
 
 
 class _Edge(TyperGroup):
@@ -107,6 +109,7 @@ def _options(
 
 def main() -> None:
     """Run the command line and end the process."""
+    sys.unraisablehook = repeat_lost_interrupt
     try:
         app()
     except SystemExit as stop:
@@ -115,6 +118,21 @@ def main() -> None:
         if isinstance(stop.code, int) and ("torch" in sys.modules or stop.code == _INTERRUPTED):
             _leave(stop.code)
         raise
+
+
+def repeat_lost_interrupt(unraisable: Any) -> None:
+    """Have Ctrl-C count when it came while an object was being taken apart.
+
+    For `sys.unraisablehook`: Python prints and forgets what is raised there, and the command goes
+    on. From a thread and a moment later: raised in here it would be lost once more.
+    """
+    if unraisable.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(unraisable)
+        return
+    main_thread = threading.main_thread().ident
+    again = threading.Timer(_MOMENT_S, signal.pthread_kill, (main_thread, signal.SIGINT))
+    again.daemon = True
+    again.start()
 
 
 def _leave(code: int) -> None:
