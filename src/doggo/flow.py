@@ -14,14 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from doggo.core.errors import GateError, InputError, NoModelError
+from doggo.core.errors import InputError, NoModelError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import Manifest, Origin
-from doggo.release import PRODUCTION, Release, dataset, mirror, score, test_photos
+from doggo.release import Release, dataset, mirror, score, test_photos
 from doggo.results import Prepared, Released, RunResult, Scored, Synced, intake_text, nothing_usable
 from doggo.stores import Stores
 from doggo.timings import Stopwatch
-from doggo.vision.bundle import parse_bundle
 
 if TYPE_CHECKING:
     from doggo.evaluate.labelled import LabelledPhoto
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from doggo.intake.report import IntakeReport
     from doggo.registry.gate import GateDecision
     from doggo.storage.audit import Move
-    from doggo.storage.bundles import Pointer
     from doggo.train.grid_result import GridResult
     from doggo.train.run import ExperimentResult
 
@@ -268,7 +266,7 @@ def promote(
         pair=stores.forced_pair,
         progress=progress,
     )
-    mirror(stores, version)
+    mirror(stores)
     return decision
 
 
@@ -277,45 +275,20 @@ def rollback(stores: Stores, *, why: str) -> Move:
     from doggo.registry import run as registry
 
     move = registry.rollback(stores.bundles, why=why)
-    mirror(stores, move.to_version)
+    mirror(stores)
     return move
 
 
 def sync(stores: Stores, *, progress: Progress = silent) -> Synced:
-    """Take a `production` alias that was moved in the tracker's pages through the gate.
+    """Take a `production` alias that a person moved in the tracker's pages through the gate.
 
-    What the gate refuses is put back, so that the pages show what is served.
+    What the gate refuses is put back, so that the pages show what is served; so is an alias that
+    stayed behind.
     """
-    bundles = stores.bundles
-    pointer = bundles.production()
-    lines: list[str] = []
-    names = {parse_bundle(bundles.papers(version)).name for version in bundles.versions()}
-    for name in sorted(names):
-        asked = stores.tracker.aliases(name).get(PRODUCTION)
-        if asked is None or (pointer is not None and asked == pointer.version):
-            continue
-        if asked not in bundles.versions():
-            lines.append(f"{name}: the tracker names version {asked}, which the store has not")
-            continue
-        try:
-            promote(stores, asked, why="alias moved in the tracker", progress=progress)
-            pointer = bundles.production()
-            lines.append(f"{name}: production moved to version {asked}, as the alias asked")
-        except GateError as error:
-            lines.append(f"{name}: {error}; the alias was put back")
-    if pointer is not None:
-        for name in sorted(names):
-            _mirror_alias(stores, name, pointer)
-    return Synced(lines=lines)
+    from doggo.registry import sync as registry
 
-
-def _mirror_alias(stores: Stores, name: str, pointer: Pointer) -> None:
-    """Leave the alias on the model that is in production and on no other."""
-    serving = parse_bundle(stores.bundles.papers(pointer.version)).name
-    shown = stores.tracker.aliases(name).get(PRODUCTION)
-    right = pointer.version if name == serving else None
-    if shown != right:
-        stores.tracker.move_alias(name, PRODUCTION, right)
+    ask = partial(promote, stores, why="alias moved in the tracker", progress=progress)
+    return Synced(lines=registry.sync(stores.bundles, stores.tracker, ask))
 
 
 def in_production(stores: Stores) -> int:

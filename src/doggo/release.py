@@ -17,6 +17,7 @@ from doggo.alongside import Libraries, Meanwhile
 from doggo.core.errors import BundleError, GateError, StorageError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import Manifest, ManifestRow, Origin, Split
+from doggo.registry import sync
 from doggo.registry.card import DATA_LICENCE, WEIGHTS_LICENCE
 from doggo.registry.compare import Dataset
 from doggo.registry.run import promote, register
@@ -26,8 +27,7 @@ from doggo.storage.buckets import Bucket
 from doggo.storage.shards import PixelReader
 from doggo.stores import Stores, work_folder
 from doggo.timings import Spans, Stopwatch
-from doggo.tracking.port import TrackedVersion
-from doggo.vision.bundle import NETWORK_FILE, bundle_sha256, parse_bundle, read_validation
+from doggo.vision.bundle import NETWORK_FILE, parse_bundle, read_validation
 from doggo.vision.runtime import OpenNetworks
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from doggo.train.config import TrainConfig
     from doggo.vision.bundle import Bundle
     from doggo.vision.predictor import Predictor
-
-PRODUCTION = "production"
 
 
 @dataclass(kw_only=True)
@@ -215,7 +213,7 @@ class Release:
                 decision = self._ask(version, action)
             pointer = stores.bundles.production()
         with self.watch.stage("registry mirror"):
-            mirror(stores, version)
+            mirror(stores)
         return Released(
             version=version,
             name=parse_bundle(stores.bundles.papers(version)).name,
@@ -334,24 +332,9 @@ def dataset(stores: Stores) -> Dataset | None:
     )
 
 
-def mirror(stores: Stores, version: int) -> None:
-    """Show a version and the production pointer in the tracker's registry."""
-    bundles = stores.bundles
-    folder = bundles.papers(version)
-    bundle = parse_bundle(folder)
-    stores.tracker.mirror_version(
-        TrackedVersion(
-            model=bundle.name,
-            version=version,
-            uri=folder.as_uri(),
-            run_id=bundle.run_id,
-            tags={"sha256": bundle_sha256(folder), "recipe": bundle.recipe},
-        )
-    )
-    pointer = bundles.production()
-    if pointer is not None:
-        name = parse_bundle(bundles.papers(pointer.version)).name
-        stores.tracker.move_alias(name, PRODUCTION, pointer.version)
+def mirror(stores: Stores) -> None:
+    """Show every version and the production pointer in the tracker's registry."""
+    sync.mirror(stores.bundles, stores.tracker)
 
 
 def validation_metrics(folder: Path, manifest: Manifest | None) -> dict[str, float]:

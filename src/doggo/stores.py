@@ -15,7 +15,7 @@ from doggo.storage.bundles import BundleStore
 from doggo.storage.photos import PhotoStore
 
 if TYPE_CHECKING:
-    from doggo.tracking.port import HistoryTracker
+    from doggo.tracking.tolerant import TolerantTracker
     from doggo.vision.runtime import Pair
 
 
@@ -40,7 +40,7 @@ class Stores:
     spool: Path
     workers: int
     forced_runtime: str
-    tracker: HistoryTracker
+    tracker: TolerantTracker
     open_bucket: Callable[[str], Bucket]
     weights: Path | None
 

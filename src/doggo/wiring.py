@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from doggo.storage.people import Pseudonyms
     from doggo.stores import Stores
     from doggo.tracking.neptune_archive import NeptuneArchive
-    from doggo.tracking.port import HistoryTracker
+    from doggo.tracking.tolerant import TolerantTracker
     from doggo.vision.predictor import Predictor
     from doggo.vision.runtime import Pair
 
@@ -99,7 +99,7 @@ def open_stores(*, new: bool = False) -> Iterator[Stores]:
         engine.dispose()
 
 
-def open_tracker() -> HistoryTracker:
+def open_tracker() -> TolerantTracker:
     """Return the tracker: MLflow on SQLite under `home` or a server, or Neptune's offline files."""
     from doggo.tracking.mlflow import open_tracker as open_mlflow
     from doggo.tracking.neptune import PREFIX, NeptuneTracker

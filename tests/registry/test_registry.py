@@ -6,12 +6,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
+from tests.registry.datasets import PHOTOS, colour_dataset
 from tests.tiny_bundle import COLOURS, LABELS, SIZE_PX, make_bundle, picture
 
 from doggo.core.errors import BundleError, GateError, InputError, NoModelError, UsageError
-from doggo.core.records import Manifest, ManifestRow, Origin, Split
+from doggo.core.records import Split
 from doggo.registry.compare import Dataset
 from doggo.registry.run import (
     describe,
@@ -24,13 +24,9 @@ from doggo.registry.run import (
 from doggo.storage.audit import Action
 from doggo.storage.buckets import Bucket
 from doggo.storage.bundles import BundleStore
-from doggo.storage.shards import PixelReader, write_shard
 from doggo.vision.bundle import Parity, bundle_sha256, read_bundle
-from doggo.vision.photo import decoder_name
 from doggo.vision.predictor import Predictor
 from doggo.vision.view import View
-
-PHOTOS = 60
 
 
 @pytest.fixture
@@ -40,37 +36,7 @@ def store(tmp_path: Path) -> BundleStore:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
-    """Sixty validation photos of one colour each, and ten test photos with wrong labels."""
-    bucket = Bucket(tmp_path / "processed")
-    breeds = [LABELS[place % 3] for place in range(PHOTOS)]
-    images = [np.full((40, 50, 3), COLOURS[breed], np.uint8) for breed in breeds]
-    offsets = write_shard(bucket.path("one.npy"), images)
-    rows = [
-        ManifestRow(
-            photo_id=f"photo{place}",
-            raw_uri=f"file:///{place}",
-            breed=breed,
-            split=Split.VALIDATION,
-            sha256="",
-            group_id="",
-            shard="one.npy",
-            offset=offset,
-            height_px=40,
-            width_px=50,
-            origin=Origin.OWNER,
-            may_be_shown=True,
-        )
-        for place, (breed, offset) in enumerate(zip(breeds, offsets, strict=True))
-    ]
-    rows += [
-        replace(row, photo_id=f"test{place}", split=Split.TEST, breed=LABELS[(place + 1) % 3])
-        for place, row in enumerate(rows[:10])
-    ]
-    manifest = Manifest(
-        manifest_id="m", short_side_px=256, decoder=decoder_name(), step="none", seed=42,
-        rows=tuple(rows),
-    )  # fmt: skip
-    return Dataset(manifest=manifest, pixels=PixelReader(bucket))
+    return colour_dataset(Bucket(tmp_path / "processed"))
 
 
 def add(store: BundleStore, tmp_path: Path, name: str, **options: object) -> int:

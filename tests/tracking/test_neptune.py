@@ -88,7 +88,7 @@ def test_the_registry_is_a_file_that_another_process_reads(tracker: NeptuneTrack
     )
     tracker.move_alias("m", "production", 3)
     other = NeptuneTracker(tracker.folder, {})
-    assert other.aliases("m") == {"production": 3}
+    assert other.registered("m").aliases == {"production": 3}
     kept = json.loads((tracker.folder / "registry.json").read_text())
     assert kept["models"]["m"]["versions"]["3"]["tags"] == {"state": "new"}
     assert sorted(file.name for file in tracker.folder.iterdir()) == [
@@ -100,7 +100,7 @@ def test_a_damaged_registry_is_one_line(tracker: NeptuneTracker) -> None:
     tracker.folder.mkdir()
     (tracker.folder / "registry.json").write_text("{torn")
     with pytest.raises(StorageError, match="damaged"):
-        tracker.aliases("m")
+        tracker.registered("m")
 
 
 def test_a_folder_that_cannot_be_written_costs_one_line(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from doggo.core.errors import StorageError
 from doggo.tracking.mlflow import open_tracker
 from doggo.tracking.null import NullRun, NullTracker
-from doggo.tracking.port import Metric, TrackedVersion
+from doggo.tracking.port import Metric, RegisteredModel, TrackedVersion
 from doggo.tracking.tolerant import TolerantTracker
 
 
@@ -95,10 +95,10 @@ def test_a_damaged_database_costs_one_line(tmp_path: Path) -> None:
     assert "\n" not in tracker.failure
 
 
-def test_asking_for_aliases_raises_since_no_answer_is_not_none() -> None:
+def test_asking_what_is_registered_raises_since_no_answer_is_not_none() -> None:
     class Silent(NullTracker):
-        def aliases(self, model: str) -> Mapping[str, int]:
+        def registered(self, model: str) -> RegisteredModel:
             raise StorageError("no answer")
 
     with pytest.raises(StorageError, match="no answer"):
-        TolerantTracker(Silent()).aliases("m")
+        TolerantTracker(Silent()).registered("m")

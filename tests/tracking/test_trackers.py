@@ -8,6 +8,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,14 @@ from doggo.tracking.mlflow import (
 from doggo.tracking.neptune import NeptuneTracker
 from doggo.tracking.neptune_offline import offline_folder, read_run
 from doggo.tracking.null import NullTracker
-from doggo.tracking.port import PARENT_TAG, HistoryTracker, KeptRun, Metric, TrackedVersion
+from doggo.tracking.port import (
+    PARENT_TAG,
+    HistoryTracker,
+    KeptRun,
+    Metric,
+    RegisteredModel,
+    TrackedVersion,
+)
 
 MODEL = "efficientnet_lite0"
 
@@ -219,27 +227,65 @@ def test_a_run_belongs_to_its_parent_and_can_be_moved(tracker: HistoryTracker) -
 
 def test_aliases_follow_the_bundle_stores_versions(tracker: HistoryTracker) -> None:
     model = f"{MODEL}-aliases"
-    assert tracker.aliases(model) == {}
+    assert tracker.registered(model) == RegisteredModel()
     for number in (4, 7, 9):  # the tracker's own numbers would be 1, 2, 3
         tracker.mirror_version(_version(number, model, top1="0.9"))
     tracker.move_alias(model, "production", 7)
     tracker.move_alias(model, "staging", 9)
-    assert tracker.aliases(model) == {"production": 7, "staging": 9}
+    shown = tracker.registered(model)
+    assert shown.aliases == {"production": 7, "staging": 9}
+    assert shown.left == {"production": {7}, "staging": {9}}
     tracker.move_alias(model, "production", 9)
     tracker.move_alias(model, "staging", None)
     tracker.move_alias(model, "staging", None)
-    assert tracker.aliases(model) == {"production": 9}
+    shown = tracker.registered(model)
+    assert shown.aliases == {"production": 9}
+    assert shown.left == {"production": {9}, "staging": set()}
 
 
 def test_mirroring_a_version_again_only_changes_its_tags(tracker: HistoryTracker) -> None:
     model = f"{MODEL}-again"
-    tracker.mirror_version(_version(3, model, state="staging"))
-    tracker.mirror_version(_version(3, model, state="archived"))
+    tracker.mirror_version(_version(3, model, top1="0.8"))
+    tracker.mirror_version(_version(3, model, top1="0.9"))
     tracker.move_alias(model, "production", 3)
-    assert tracker.aliases(model) == {"production": 3}
+    shown = tracker.registered(model)
+    assert (list(shown.versions), shown.aliases) == ([3], {"production": 3})
+    version = shown.versions[3]
+    assert (version.tags["top1"], version.uri) == ("0.9", "file:///bundles/3")
+
+
+def test_a_version_is_archived_and_comes_back(tracker: HistoryTracker) -> None:
+    model = f"{MODEL}-archived"
+    states: list[tuple[bool, str | None]] = []
+    for archived in (False, True, True, False):
+        tracker.mirror_version(replace(_version(3, model), archived=archived))
+        shown = tracker.registered(model).versions[3]
+        states.append((shown.archived, shown.tags.get("state")))
+    assert [archived for archived, _ in states] == [False, True, True, False]
     if isinstance(tracker, MlflowTracker):
-        found = tracker._open().search_model_versions(f"name = '{model}'")
-        assert [version.tags["state"] for version in found] == ["archived"]
+        assert [tag for _, tag in states] == [None, "archived", "archived", None]
+
+
+def test_an_alias_move_cut_short_names_both_of_its_ends(sqlite_home: Path) -> None:
+    tracker, model = MlflowTracker(*store_urls(sqlite_home)), "cut-short"
+    for number in (1, 2):
+        tracker.mirror_version(_version(number, model))
+    tracker.move_alias(model, "production", 1)
+    client = tracker._open()
+
+    class CutShort:
+        """The client of a process that is killed at the move itself."""
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "set_registered_model_alias":
+                raise StorageError("killed")
+            return getattr(client, name)
+
+    tracker._client = CutShort()
+    with pytest.raises(StorageError, match="killed"):
+        tracker.move_alias(model, "production", 2)
+    shown = tracker.registered(model)
+    assert (shown.aliases, shown.left) == ({"production": 1}, {"production": {1, 2}})
 
 
 def test_an_alias_of_a_version_that_is_not_mirrored_is_refused(tracker: HistoryTracker) -> None:
@@ -257,7 +303,8 @@ def test_a_person_moving_an_alias_in_the_pages_is_seen(sqlite_home: Path) -> Non
     client.create_model_version("by-hand", "file:///not-ours")
     client.set_registered_model_alias("by-hand", "production", "2")
     client.set_registered_model_alias("by-hand", "odd", "3")
-    assert tracker.aliases("by-hand") == {"production": 2}
+    shown = tracker.registered("by-hand")
+    assert (shown.aliases, shown.left) == ({"production": 2}, {"production": {1}})
 
 
 def test_a_run_and_its_files_are_in_the_pages(server: str, tmp_path: Path) -> None:

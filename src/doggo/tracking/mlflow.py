@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,13 @@ from typing import Any
 from doggo.core.errors import StorageError, UsageError
 from doggo.tracking.mlflow_client import QUIET, connect, experiment_id, mlflow_errors, shown
 from doggo.tracking.null import NullTracker
-from doggo.tracking.port import PARENT_TAG, KeptRun, Metric, TrackedVersion
+from doggo.tracking.port import PARENT_TAG, KeptRun, Metric, RegisteredModel, TrackedVersion
 from doggo.tracking.tolerant import TolerantTracker
 
 VERSION_TAG, URI_TAG = "doggo.version", "doggo.bundle"
+STATE_TAG, ARCHIVED = "state", "archived"
+LEFT_TAG = "doggo.alias."
+"""Begins a tag of a registered model: where doggo itself left an alias, or `none`."""
 _NESTED = "mlflow.parentRunId"  # by which MLflow's pages fold runs under another
 _BATCH = 1000  # the most metrics that MLflow takes in one request
 _PARAM_LENGTH = 6000
@@ -137,40 +140,54 @@ class MlflowTracker:
             if not client.search_registered_models(f"name = '{version.model}'"):
                 client.create_registered_model(version.model)
             known = self._mirrored(client, version.model).get(version.version)
+            if version.archived:
+                tags[STATE_TAG] = ARCHIVED
             if known is None:
                 client.create_model_version(version.model, source, run_id=version.run_id, tags=tags)
                 return
             for key, value in tags.items():
-                client.set_model_version_tag(version.model, known, key, value)
+                client.set_model_version_tag(version.model, known.version, key, value)
+            if known.tags.get(STATE_TAG) == ARCHIVED and not version.archived:
+                client.delete_model_version_tag(version.model, known.version, STATE_TAG)
 
     def move_alias(self, model: str, alias: str, version: int | None) -> None:
         client = self._open()
         with mlflow_errors(self.url):
-            if version is None:
-                if alias in self.aliases(model):
-                    client.delete_registered_model_alias(model, alias)
-                return
-            number = self._mirrored(client, model).get(version)
-            if number is None:
+            found = client.search_registered_models(f"name = '{model}'")
+            mirrored = self._mirrored(client, model)
+            if version is not None and version not in mirrored:
                 raise StorageError(
                     f"the tracker at {self.url} has no version {version} of {model}: run "
                     "`doggo models sync`"
                 )
-            client.set_registered_model_alias(model, alias, number)
+            if not found:
+                return
+            # Both ends are marked before the move: cut short, it must not look like a person's.
+            ends = {_aliases(found[0], mirrored).get(alias), version}
+            client.set_registered_model_tag(model, LEFT_TAG + alias, _places(ends))
+            if version is not None:
+                client.set_registered_model_alias(model, alias, mirrored[version].version)
+            elif alias in (found[0].aliases or {}):
+                client.delete_registered_model_alias(model, alias)
+            client.set_registered_model_tag(model, LEFT_TAG + alias, _places({version}))
 
-    def aliases(self, model: str) -> Mapping[str, int]:
+    def registered(self, model: str) -> RegisteredModel:
         client = self._open()
         with mlflow_errors(self.url):
             found = client.search_registered_models(f"name = '{model}'")
             if not found:
-                return {}
-            ours = {number: version for version, number in self._mirrored(client, model).items()}
-            moved = found[0].aliases or {}
-            return {
-                str(alias): ours[str(number)]
-                for alias, number in moved.items()
-                if str(number) in ours
-            }
+                return RegisteredModel()
+            mirrored = self._mirrored(client, model)
+        tags = found[0].tags or {}
+        return RegisteredModel(
+            versions={number: _tracked(item, number) for number, item in mirrored.items()},
+            aliases=_aliases(found[0], mirrored),
+            left={
+                key.removeprefix(LEFT_TAG): {int(word) for word in said.split() if word.isdigit()}
+                for key, said in tags.items()
+                if key.startswith(LEFT_TAG)
+            },
+        )
 
     def finished(self, experiment: str, tag: str, value: str) -> KeptRun | None:
         client = self._open()
@@ -198,25 +215,47 @@ class MlflowTracker:
     def move_under(self, run_id: str, parent_id: str) -> None:
         MlflowRun(self._open(), run_id, self.url).set_tags(_nested({PARENT_TAG: parent_id}))
 
-    def _mirrored(self, client: Any, model: str) -> dict[int, str]:
-        """Return the bundle store's version → MLflow's version of a model."""
-        numbers: dict[int, str] = {}
+    def _mirrored(self, client: Any, model: str) -> dict[int, Any]:
+        """Return the bundle store's version → MLflow's record of it."""
+        items: dict[int, Any] = {}
         page = None
         while True:
             found = client.search_model_versions(f"name = '{model}'", page_token=page)
             for item in found:
                 tag = item.tags.get(VERSION_TAG, "")
                 if tag.isdigit():
-                    numbers[int(tag)] = str(item.version)
+                    items[int(tag)] = item
             page = found.token
             if not page:
-                return numbers
+                return items
 
     def _open(self) -> Any:
         with self._lock:
             if self._client is None:
                 self._client = connect(self.url)
             return self._client
+
+
+def _aliases(model: Any, mirrored: Mapping[int, Any]) -> dict[str, int]:
+    """Return alias → version of the bundle store; what names a version of others is left out."""
+    ours = {str(item.version): number for number, item in mirrored.items()}
+    moved = model.aliases or {}
+    return {str(a): ours[str(number)] for a, number in moved.items() if str(number) in ours}
+
+
+def _places(versions: Iterable[int | None]) -> str:
+    return " ".join(sorted(str(v) for v in versions if v is not None)) or "none"
+
+
+def _tracked(item: Any, version: int) -> TrackedVersion:
+    return TrackedVersion(
+        model=item.name,
+        version=version,
+        uri=item.tags.get(URI_TAG, ""),
+        run_id=item.run_id or None,
+        tags=dict(item.tags),
+        archived=item.tags.get(STATE_TAG) == ARCHIVED,
+    )
 
 
 def _nested(tags: Mapping[str, str]) -> dict[str, str]:

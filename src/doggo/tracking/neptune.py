@@ -29,7 +29,7 @@ from filelock import FileLock
 from doggo.core.errors import StorageError
 from doggo.storage.json_files import read_json, to_bytes
 from doggo.tracking.neptune_offline import find_run, offline_folder
-from doggo.tracking.port import PARENT_TAG, KeptRun, Metric, TrackedVersion
+from doggo.tracking.port import PARENT_TAG, KeptRun, Metric, RegisteredModel, TrackedVersion
 
 PREFIX = "neptune-offline:"
 """How DOGGO_TRACKER names it, before the folder."""
@@ -135,7 +135,7 @@ class NeptuneTracker:
             models = registry.setdefault("models", {})
             versions = models.setdefault(version.model, {"versions": {}, "aliases": {}})["versions"]
             known = versions.setdefault(str(version.version), {"tags": {}})
-            known.update(uri=version.uri, run_id=version.run_id)
+            known.update(uri=version.uri, run_id=version.run_id, archived=version.archived)
             known["tags"].update(version.tags)
 
     def move_alias(self, model: str, alias: str, version: int | None) -> None:
@@ -147,10 +147,20 @@ class NeptuneTracker:
                 known["aliases"][alias] = version
             else:
                 raise StorageError(f"{self.folder} has no version {version} of {model}")
+            known.setdefault("left", {})[alias] = [] if version is None else [version]
 
-    def aliases(self, model: str) -> Mapping[str, int]:
+    def registered(self, model: str) -> RegisteredModel:
         with _neptune_errors(self.folder):
-            return dict(self._read().get("models", {}).get(model, {}).get("aliases", {}))
+            known = self._read().get("models", {}).get(model, {})
+        versions = {int(number): kept for number, kept in known.get("versions", {}).items()}
+        return RegisteredModel(
+            versions={
+                number: TrackedVersion(model=model, version=number, **kept)
+                for number, kept in versions.items()
+            },
+            aliases=dict(known.get("aliases", {})),
+            left={alias: set(places) for alias, places in known.get("left", {}).items()},
+        )
 
     def _init_run(self, name: str) -> Any:
         neptune = _import_neptune(self.folder)

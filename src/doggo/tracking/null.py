@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from doggo.core.errors import StorageError
-from doggo.tracking.port import KeptRun, Metric, TrackedVersion
+from doggo.tracking.port import KeptRun, Metric, RegisteredModel, TrackedVersion
 
 
 @dataclass
@@ -44,6 +44,7 @@ class NullTracker:
         self.runs: list[NullRun] = []
         self._versions: dict[str, dict[int, TrackedVersion]] = {}
         self._aliases: dict[str, dict[str, int]] = {}
+        self._left: dict[str, dict[str, set[int]]] = {}
 
     def prepare(self) -> None:
         return None
@@ -70,9 +71,14 @@ class NullTracker:
             aliases[alias] = version
         else:
             raise StorageError(f"the tracker has no version {version} of {model}")
+        self._left.setdefault(model, {})[alias] = set() if version is None else {version}
 
-    def aliases(self, model: str) -> Mapping[str, int]:
-        return dict(self._aliases.get(model, {}))
+    def registered(self, model: str) -> RegisteredModel:
+        return RegisteredModel(
+            versions=dict(self._versions.get(model, {})),
+            aliases=dict(self._aliases.get(model, {})),
+            left=dict(self._left.get(model, {})),
+        )
 
     def finished(self, experiment: str, tag: str, value: str) -> KeptRun | None:
         for run in reversed(self.runs):

@@ -6,7 +6,7 @@ pointer of the bundle store is the truth, and no model is lost when a tracker fa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +37,7 @@ class TrackedVersion:
         uri: where the bundle lies.
         run_id: of the run that made it, if there is one.
         tags: words to show beside it, such as its sha256 and top-1.
+        archived: it was in production and is not any more.
     """
 
     model: str
@@ -44,6 +45,23 @@ class TrackedVersion:
     uri: str
     run_id: str | None
     tags: Mapping[str, str] = field(default_factory=dict)
+    archived: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegisteredModel:
+    """A model as the tracker's registry shows it now; versions are those of the bundle store.
+
+    Attributes:
+        versions: what is shown of each; of `tags`, also those that somebody else set.
+        aliases: alias → the version that it names.
+        left: alias → where doggo itself left it; two places while, or since, a move was cut
+            short; an alias that doggo never moved here is not in it.
+    """
+
+    versions: Mapping[int, TrackedVersion] = field(default_factory=dict)
+    aliases: Mapping[str, int] = field(default_factory=dict)
+    left: Mapping[str, Set[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,11 +125,14 @@ class Tracker(Protocol):
         ...
 
     def move_alias(self, model: str, alias: str, version: int | None) -> None:
-        """Point an alias at a mirrored version of the bundle store; None removes it."""
+        """Point an alias at a mirrored version of the bundle store; None removes it.
+
+        Where it was left is kept beside it, so that a move by anybody else can be told.
+        """
         ...
 
-    def aliases(self, model: str) -> Mapping[str, int]:
-        """Return alias → version of the bundle store, as the tracker's pages show it now."""
+    def registered(self, model: str) -> RegisteredModel:
+        """Return a model as the tracker's pages show it now; an empty one if there is none."""
         ...
 
 

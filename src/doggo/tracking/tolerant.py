@@ -12,7 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from doggo.core.errors import StorageError
-from doggo.tracking.port import HistoryTracker, KeptRun, Metric, Run, TrackedVersion
+from doggo.tracking.port import (
+    HistoryTracker,
+    KeptRun,
+    Metric,
+    RegisteredModel,
+    Run,
+    TrackedVersion,
+)
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +69,9 @@ class TolerantTracker:
     def move_alias(self, model: str, alias: str, version: int | None) -> None:
         self.attempt(lambda: self._tracker.move_alias(model, alias, version))
 
-    def aliases(self, model: str) -> Mapping[str, int]:
-        """Return the aliases; unlike the rest this raises, since no answer is not 'none'."""
-        return self._tracker.aliases(model)
+    def registered(self, model: str) -> RegisteredModel:
+        """Return the model; unlike the rest this raises, since no answer is not 'none'."""
+        return self._tracker.registered(model)
 
     def finished(self, experiment: str, tag: str, value: str) -> KeptRun | None:
         """Return the run, or None also when the tracker fails: then it is run again."""
