@@ -72,10 +72,10 @@ def test_ctrl_c_in_intake_or_export_leaves_one_line_and_the_same_command_goes_on
 
 
 @pytest.mark.soak
-def test_ctrl_c_in_any_stage_before_evaluate_leaves_one_line_and_the_same_command_goes_on(
+def test_ctrl_c_in_any_stage_leaves_one_line_and_the_same_command_goes_on(
     tmp_path: Path,
 ) -> None:
-    interrupt_and_go_on(tmp_path, "intake", "preprocess", "embed", "train", "export")
+    interrupt_and_go_on(tmp_path, "intake", "preprocess", "embed", "train", "export", "evaluate")
 
 
 _INTERRUPTED_WHILE_TAKEN_APART = """

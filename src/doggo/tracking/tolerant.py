@@ -36,7 +36,11 @@ class TolerantTracker:
         self.failure: str | None = None
 
     def prepare(self) -> None:
-        self.attempt(self._tracker.prepare)
+        """Do early what the first run needs; if that fails, the run will tell."""
+        try:
+            self._tracker.prepare()
+        except StorageError as error:
+            log.info("tracker.not_prepared %s", error)
 
     @contextmanager
     def start(self, experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
