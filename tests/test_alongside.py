@@ -54,9 +54,10 @@ def test_what_fails_to_load_is_reported_where_it_is_used() -> None:
 def test_embedding_need_not_wait_for_the_rest() -> None:
     code = (
         "import sys\n"
-        "from doggo.alongside import Libraries\n"
+        "from doggo.alongside import WORTH_A_THREAD, Libraries\n"
         "from doggo.tracking.null import NullTracker\n"
         "with Libraries(NullTracker()) as libraries:\n"
+        "    libraries.load_beside(lambda *_: None)('intake', 0, WORTH_A_THREAD)\n"
         "    libraries.wait_for_networks()\n"
         "    import doggo.train.embedding\n"
         "    assert 'lightning.pytorch.trainer' not in sys.modules\n"
@@ -64,6 +65,12 @@ def test_embedding_need_not_wait_for_the_rest() -> None:
         "    assert 'lightning.pytorch.trainer' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_what_was_not_begun_beside_is_loaded_at_once() -> None:
+    with Libraries(NullTracker()) as libraries:
+        libraries.wait_for_networks()
+        assert not loading()
 
 
 def test_meanwhile_takes_all_steps() -> None:

@@ -24,11 +24,11 @@ WORTH_A_THREAD = 1000
 
 
 class Libraries:
-    """Imports torch, Lightning and MLflow: six seconds of one core, in two parts.
+    """Imports torch, Lightning and MLflow: six seconds of one core.
 
-    The first part is what embedding needs, torch and the networks; the second, as long, loads
-    while photos are embedded. While worker processes decode many photos, both load beside them.
-    For a few photos that would only be slower: both sides hold the interpreter's lock.
+    While worker processes decode many photos, a thread imports beside them; embedding may begin
+    when it has torch and the networks. For a few photos that would only be slower: both sides
+    hold the interpreter's lock.
 
     Use it as a context: an interpreter must not end while a thread is loading torch.
     """
@@ -52,16 +52,14 @@ class Libraries:
         return told
 
     def wait_for_networks(self) -> None:
-        """Return when embedding can begin; the rest loads from now on, if it did not before."""
+        """Return when embedding can begin; load all of it now if nothing was begun."""
         if self._thread is None:
-            self._begin()
+            self._begin().join()
         self._networks.wait()
 
     def wait(self) -> None:
         """Return when all is loaded."""
-        self.wait_for_networks()
-        assert self._thread is not None
-        self._thread.join()
+        (self._thread or self._begin()).join()
 
     def __enter__(self) -> Libraries:
         return self
@@ -70,9 +68,10 @@ class Libraries:
         if self._thread is not None:
             self._thread.join()
 
-    def _begin(self) -> None:
+    def _begin(self) -> threading.Thread:
         self._thread = threading.Thread(target=self._load, name="doggo-load", daemon=True)
         self._thread.start()
+        return self._thread
 
     def _load(self) -> None:
         # Importing makes two million objects that stay: looking for garbage among them takes a
