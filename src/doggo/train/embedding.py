@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from doggo.core.order import fair_order
 from doggo.core.progress import Progress, silent
 from doggo.core.records import Manifest, ManifestRow, Split
 from doggo.nets.backbones import backbone
@@ -117,9 +118,10 @@ def embed_dataset(
 def reference_parts(body: Body) -> Iterator[None]:
     """Embed the validation photos on the reference runtime, a part at each step.
 
-    Export will want them, to tell what half precision costs. One thread computes.
+    Export will want them, to tell what half precision costs, the first in this order first. One
+    thread computes.
     """
-    rows = body.manifest.of(Split.VALIDATION)
+    rows = fair_order(body.manifest.of(Split.VALIDATION))
     for start in range(0, len(rows), _PART):
         body.embed(rows[start : start + _PART], REFERENCE, threads=1)
         yield
