@@ -22,7 +22,7 @@ def loading() -> bool:
 def test_few_photos_load_nothing_beside() -> None:
     told: list[tuple[str, int, int]] = []
     with Libraries(NullTracker()) as libraries:
-        telling = libraries.load_beside(lambda *what: told.append(what))
+        telling = libraries.load_beside(lambda *what: told.append(what), pytest.fail)
         telling("intake", 0, WORTH_A_THREAD - 1)
         telling("intake", 500, WORTH_A_THREAD + 499)
         assert not loading()
@@ -31,7 +31,7 @@ def test_few_photos_load_nothing_beside() -> None:
 
 def test_many_photos_load_beside_and_once() -> None:
     with Libraries(NullTracker()) as libraries:
-        telling = libraries.load_beside(lambda *_: None)
+        telling = libraries.load_beside(lambda *_: None, lambda: None)
         telling("intake", 0, WORTH_A_THREAD)
         telling("intake", 1, WORTH_A_THREAD + 1)
         libraries.wait()
@@ -57,7 +57,7 @@ def test_embedding_need_not_wait_for_the_rest() -> None:
         "from doggo.alongside import WORTH_A_THREAD, Libraries\n"
         "from doggo.tracking.null import NullTracker\n"
         "with Libraries(NullTracker()) as libraries:\n"
-        "    libraries.load_beside(lambda *_: None)('intake', 0, WORTH_A_THREAD)\n"
+        "    libraries.load_beside(lambda *_: None, lambda: None)('intake', 0, WORTH_A_THREAD)\n"
         "    libraries.wait_for_networks()\n"
         "    import doggo.train.embedding\n"
         "    assert 'lightning.pytorch.trainer' not in sys.modules\n"
@@ -65,6 +65,20 @@ def test_embedding_need_not_wait_for_the_rest() -> None:
         "    assert 'lightning.pytorch.trainer' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_what_is_to_be_done_early_comes_before_the_rest_and_may_fail() -> None:
+    done: list[bool] = []
+
+    def early() -> None:
+        done.append(True)
+        raise OSError("no weights here")
+
+    with Libraries(NullTracker()) as libraries:
+        libraries.load_beside(lambda *_: None, early)("intake", 0, WORTH_A_THREAD)
+        libraries.wait_for_networks()
+        assert done == [True]
+        libraries.wait()
 
 
 def test_what_was_not_begun_beside_is_loaded_at_once() -> None:

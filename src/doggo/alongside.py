@@ -9,7 +9,8 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from doggo.core.progress import Progress
@@ -38,15 +39,18 @@ class Libraries:
         self._thread: threading.Thread | None = None
         self._networks = threading.Event()
 
-    def load_beside(self, progress: Progress) -> Progress:
+    def load_beside(self, progress: Progress, then: Callable[[], object]) -> Progress:
         """Return `progress`, with loading begun once many photos are seen.
 
         A folder with nothing in it fails at once, and loads nothing.
+
+        Args:
+            then: called in the thread when torch and the networks are there.
         """
 
         def told(stage: str, done: int, total: int) -> None:
             if self._thread is None and total - done >= WORTH_A_THREAD:
-                self._begin()
+                self._begin(then)
             progress(stage, done, total)
 
         return told
@@ -68,12 +72,13 @@ class Libraries:
         if self._thread is not None:
             self._thread.join()
 
-    def _begin(self) -> threading.Thread:
-        self._thread = threading.Thread(target=self._load, name="doggo-load", daemon=True)
+    def _begin(self, then: Callable[[], object] = lambda: None) -> threading.Thread:
+        load = partial(self._load, then)
+        self._thread = threading.Thread(target=load, name="doggo-load", daemon=True)
         self._thread.start()
         return self._thread
 
-    def _load(self) -> None:
+    def _load(self, then: Callable[[], object]) -> None:
         # Importing makes two million objects that stay: looking for garbage among them takes a
         # second or two and finds none.
         collecting = gc.isenabled()
@@ -81,6 +86,7 @@ class Libraries:
         try:
             import doggo.train.embedding
 
+            then()
             self._networks.set()
             import doggo.export.run
             import doggo.train.run  # noqa: F401

@@ -49,19 +49,21 @@ def run(
         InputError: none of the files can be used and there is no photo of an earlier intake, or
             the photos cannot make a model.
     """
-    watch = Stopwatch()
+    from doggo.train.config import TrainConfig
+
+    watch, config = Stopwatch(), TrainConfig(model=model, seed=seed)
     release = Release(stores=stores, accept_labels=accept_labels, watch=watch, progress=progress)
     with release.libraries as libraries:
         first = not stores.photos.has_sources()  # later ones may turn out to bring nothing new
-        telling = libraries.load_beside(progress) if first else progress
+        telling = progress
+        if first:
+            telling = libraries.load_beside(progress, partial(release.open_early, config))
         with watch.stage("intake"):
             report = take_in(stores, paths, labels=labels, progress=telling)
             _check_usable(stores, report)
         with watch.stage("preprocess"):
             prepared = prepare(stores, stanford_lists=stanford_lists, seed=seed, progress=telling)
-        from doggo.train.config import TrainConfig
-
-        released = release.train(TrainConfig(model=model, seed=seed), prepared.manifest)
+        released = release.train(config, prepared.manifest)
     return RunResult(
         intake=dict(report.to_json()),
         intake_text=intake_text(report),

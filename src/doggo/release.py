@@ -59,6 +59,18 @@ class Release:
         self.libraries = Libraries(self.stores.tracker)
         self.networks = OpenNetworks()
 
+    def open_early(self, config: TrainConfig) -> None:
+        """Do what training will begin with while there is no dataset yet."""
+        from doggo.train.embedding import open_early
+
+        open_early(
+            config,
+            cache=self.stores.embeddings,
+            runtime=self.stores.forced_runtime,
+            weights=self.stores.weights,
+            open_network=self.networks,
+        )
+
     def train(self, config: TrainConfig, manifest: Manifest) -> Released:
         """Train on all photos of a dataset and release the model.
 
@@ -93,6 +105,7 @@ class Release:
                 cache=self.stores.embeddings,
                 runtime=self.stores.forced_runtime,
                 weights=self.stores.weights,
+                open_network=self.networks,
                 progress=self.progress,
             )
         return Meanwhile(reference_parts(body))

@@ -10,8 +10,9 @@ from tests.train.datasets import Drawn, manifest
 from doggo.core.records import Split
 from doggo.tracking.null import NullTracker
 from doggo.train.config import TrainConfig
-from doggo.train.embedding import embed_dataset, reference_parts
+from doggo.train.embedding import embed_dataset, open_early, reference_parts
 from doggo.train.run import train
+from doggo.vision.runtime import Network, OpenNetworks, Pair, Session
 
 DATA = manifest(("beagle", "pug", "waves"), train=4, validation=3, test=2)
 CPU = "onnxruntime-f32"
@@ -43,3 +44,21 @@ def test_the_reference_gets_validation_photos_alone_and_each_once(tmp_path: Path
         list(reference_parts(replace(body, pixels=pixels)))
     assert set(drawn.asked) == ids(Split.VALIDATION)
     assert again.asked == []
+
+
+def test_what_was_opened_early_is_not_opened_again(tmp_path: Path) -> None:
+    opened: list[Network] = []
+
+    class Counted(OpenNetworks):
+        def __call__(self, network: Network, pair: Pair, threads: int = 0) -> Session:
+            opened.append(network)
+            return super().__call__(network, pair, threads)
+
+    networks, cache = Counted(), tmp_path / "cache"
+    open_early(CONFIG, cache=cache, runtime=CPU, open_network=networks)
+    (graph,) = (cache / "graphs").iterdir()
+    embed_dataset(
+        CONFIG, DATA, pixels=Drawn(), cache=cache, runtime=CPU, open_network=networks
+    )  # fmt: skip
+    assert opened == [graph, graph]
+    assert len(networks) == 1

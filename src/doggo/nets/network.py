@@ -90,6 +90,16 @@ def features_sha256(features: FeatureNet) -> str:
     return digest.hexdigest()
 
 
+def make_features(name: str, *, weights: Path | None = None) -> FeatureNet:
+    """Return the body of a network, in eval mode.
+
+    Args, errors: see `make_network`.
+    """
+    model, _ = build(name, weights=weights)
+    features, _ = _split(model, backbone(name))
+    return features.eval()
+
+
 def make_network(
     name: str,
     labels: Sequence[str],

@@ -20,11 +20,18 @@ from doggo.core.progress import Progress, silent
 from doggo.core.records import Manifest, ManifestRow, Split
 from doggo.nets.backbones import backbone
 from doggo.nets.features_graph import features_graph
-from doggo.nets.network import FeatureNet, features_sha256, make_network
+from doggo.nets.network import FeatureNet, features_sha256, make_features
 from doggo.train.config import TrainConfig
 from doggo.train.sample import check_trainable, sample
 from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, Pixels, embed
-from doggo.vision.runtime import REFERENCE, Pair, Session, fastest_pair, open_session
+from doggo.vision.runtime import (
+    REFERENCE,
+    Opener,
+    Pair,
+    Session,
+    fastest_pair,
+    open_session,
+)
 from doggo.vision.view import View
 
 F32 = NDArray[np.float32]
@@ -40,6 +47,7 @@ class Body:
         name: of the backbone.
         view: what it is fed.
         cache: folder for what can be computed again.
+        open_network: loads its graph, or knows it already.
     """
 
     name: str
@@ -48,6 +56,7 @@ class Body:
     manifest: Manifest
     pixels: Pixels
     cache: Path
+    open_network: Opener = open_session
 
     def embed(
         self,
@@ -64,9 +73,9 @@ class Body:
         """
         sha256 = features_sha256(self.features)
 
-        def open_network() -> Session:
+        def open_graph() -> Session:
             graph = features_graph(self.cache / "graphs", self.features, self.name, sha256)
-            return open_session(graph, pair, threads)
+            return self.open_network(graph, pair, threads)
 
         key = EmbeddingKey(
             features_sha256=sha256,
@@ -78,7 +87,7 @@ class Body:
         return embed(
             rows,
             self.pixels,
-            open_network,
+            open_graph,
             key=key,
             cache=EmbeddingCache(self.cache / "embeddings"),
             progress=progress,
@@ -93,26 +102,54 @@ def embed_dataset(
     cache: Path,
     runtime: str = "",
     weights: Path | None = None,
+    open_network: Opener = open_session,
     progress: Progress = silent,
 ) -> Body:
     """Compute the embeddings that training on a whole dataset will find in the cache.
 
     Args, errors and side effects are those of `train.run.train`.
+
+    Args:
+        open_network: loads the body's graph, or knows it from `open_early`.
     """
     rows = sample(manifest.rows, n_labels=None, n_samples=None, seed=config.seed)
-    labels = check_trainable(rows)
+    check_trainable(rows)
     view = backbone(config.model).view(manifest.short_side_px, config.input_size)
-    network, _ = make_network(config.model, labels, weights=weights)
     body = Body(
         name=config.model,
-        features=network.features,
+        features=make_features(config.model, weights=weights),
         view=view,
         manifest=manifest,
         pixels=pixels,
         cache=cache,
+        open_network=open_network,
     )
-    body.embed(rows, Pair.parse(runtime) if runtime else fastest_pair(), progress=progress)
+    body.embed(rows, _pair(runtime), progress=progress)
     return body
+
+
+def open_early(
+    config: TrainConfig,
+    *,
+    cache: Path,
+    runtime: str = "",
+    weights: Path | None = None,
+    open_network: Opener,
+) -> None:
+    """Do what embedding begins with before there is a dataset: write and open the body's graph.
+
+    Args, errors and side effects are those of `embed_dataset`.
+    """
+    features = make_features(config.model, weights=weights)
+    sha256 = features_sha256(features)
+    graph = features_graph(cache / "graphs", features, config.model, sha256)
+    session = open_network(graph, _pair(runtime))
+    size_px = backbone(config.model).size_px
+    session.run(np.zeros((session.threads + 1, size_px, size_px, 3), np.uint8))
+
+
+def _pair(runtime: str) -> Pair:
+    return Pair.parse(runtime) if runtime else fastest_pair()
 
 
 def reference_parts(body: Body) -> Iterator[None]:

@@ -243,6 +243,9 @@ class OpenNetworks:
     def __init__(self) -> None:
         self._open: dict[tuple[str, Pair, int], Session] = {}
 
+    def __len__(self) -> int:
+        return len(self._open)
+
     def __call__(self, network: Network, pair: Pair, threads: int = 0) -> Session:
         """Do what `open_session` does, which see."""
         content = network if isinstance(network, bytes) else network.read_bytes()
