@@ -58,7 +58,7 @@ def test_embedding_need_not_wait_for_the_rest() -> None:
         "from doggo.tracking.null import NullTracker\n"
         "with Libraries(NullTracker()) as libraries:\n"
         "    libraries.load_beside(lambda *_: None, lambda: None)('intake', 0, WORTH_A_THREAD)\n"
-        "    libraries.wait_for_networks()\n"
+        "    libraries.wait_for_networks(lambda: None)\n"
         "    import doggo.train.embedding\n"
         "    assert 'lightning.pytorch.trainer' not in sys.modules\n"
         "    libraries.wait()\n"
@@ -76,15 +76,17 @@ def test_what_is_to_be_done_early_comes_before_the_rest_and_may_fail() -> None:
 
     with Libraries(NullTracker()) as libraries:
         libraries.load_beside(lambda *_: None, early)("intake", 0, WORTH_A_THREAD)
-        libraries.wait_for_networks()
+        libraries.wait_for_networks(lambda: None)
         assert done == [True]
         libraries.wait()
 
 
 def test_what_was_not_begun_beside_is_loaded_at_once() -> None:
+    done: list[str] = []
     with Libraries(NullTracker()) as libraries:
-        libraries.wait_for_networks()
+        libraries.wait_for_networks(lambda: done.append(threading.current_thread().name))
         assert not loading()
+    assert done == [threading.main_thread().name]
 
 
 def test_meanwhile_takes_all_steps() -> None:

@@ -55,15 +55,23 @@ class Libraries:
 
         return told
 
-    def wait_for_networks(self) -> None:
-        """Return when embedding can begin; load all of it now if nothing was begun."""
+    def wait_for_networks(self, then: Callable[[], object]) -> None:
+        """Return when embedding can begin.
+
+        Args:
+            then: if nothing was begun, all is loaded now, and this is called in the calling
+                thread as soon as torch and the networks are there.
+        """
         if self._thread is None:
-            self._begin().join()
+            thread = self._begin(lambda: None)
+            self._networks.wait()
+            then()
+            thread.join()
         self._networks.wait()
 
     def wait(self) -> None:
         """Return when all is loaded."""
-        (self._thread or self._begin()).join()
+        (self._thread or self._begin(lambda: None)).join()
 
     def __enter__(self) -> Libraries:
         return self
@@ -72,7 +80,7 @@ class Libraries:
         if self._thread is not None:
             self._thread.join()
 
-    def _begin(self, then: Callable[[], object] = lambda: None) -> threading.Thread:
+    def _begin(self, then: Callable[[], object]) -> threading.Thread:
         load = partial(self._load, then)
         self._thread = threading.Thread(target=load, name="doggo-load", daemon=True)
         self._thread.start()

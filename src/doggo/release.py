@@ -60,9 +60,12 @@ class Release:
         self.networks = OpenNetworks()
 
     def open_early(self, config: TrainConfig) -> None:
-        """Do what training will begin with while there is no dataset yet."""
+        """Do what training will begin with while libraries load or photos are decoded."""
+        from doggo.train.config import PROBE
         from doggo.train.embedding import open_early
 
+        if config.recipe != PROBE:
+            return
         open_early(
             config,
             cache=self.stores.embeddings,
@@ -82,8 +85,8 @@ class Release:
             return self._finish(made, already=True)
         pixels = PixelReader(self.stores.processed)
         with self.libraries, work_folder(self.stores) as work:
-            with self.watch.stage("load libraries"):
-                self.libraries.wait_for_networks()
+            with self.watch.stage("load"):
+                self.libraries.wait_for_networks(partial(self.open_early, config))
             pixels.fetch(manifest.rows, self.progress)
             with self._embedded(config, manifest, pixels) as meanwhile:
                 candidate = self._train(config, manifest, pixels, work / "candidate")
@@ -113,7 +116,7 @@ class Release:
     def _train(
         self, config: TrainConfig, manifest: Manifest, pixels: PixelReader, work: Path
     ) -> Path:
-        with self.watch.stage("load libraries"):
+        with self.watch.stage("load"):
             self.libraries.wait()
         from doggo.train.run import train
 

@@ -50,6 +50,14 @@ def _train(start: nn.Linear, work: Path, config: TrainConfig = CONFIG) -> ProbeR
     return train_probe(start, TRAIN, VALIDATION, config=config, work=work)
 
 
+def test_no_cloud_is_asked_about_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lightning.pytorch.callbacks.model_checkpoint._is_dir", pytest.fail)
+    _train(_blank(), tmp_path, replace(CONFIG, max_epochs=1))
+    assert (tmp_path / "best.ckpt").is_file()
+
+
 def test_it_learns_what_can_be_learned(tmp_path: Path) -> None:
     result = _train(_blank(), tmp_path)
     assert result.curve[0].val_top1 == pytest.approx(1 / CLASSES)

@@ -19,6 +19,8 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from doggo.core.errors import InputError, StorageError
@@ -41,6 +43,20 @@ class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]  # Lightning's types 
     ) -> None:
         """Write a file; it is whole or as before."""
         save(checkpoint, Path(path))
+
+
+class KeptEpoch(ModelCheckpoint):  # type: ignore[misc]  # as above
+    """Lightning's checkpoint, without its warning of files in the folder, which is ours.
+
+    To word that warning it imports the client of every cloud that is installed: a second.
+    """
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Do what Lightning does where nothing is to be saved."""
+        kept: int = self.save_top_k
+        self.save_top_k = 0
+        super().setup(trainer, pl_module, stage)
+        self.save_top_k = kept
 
 
 def save(values: Mapping[str, Any], path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping
 from numpy.typing import NDArray
 from torch import nn
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
@@ -31,6 +31,7 @@ from doggo.train.checkpoints import (
     BEST,
     DONE,
     LAST,
+    KeptEpoch,
     WholeFiles,
     curve_of,
     is_done,
@@ -162,7 +163,7 @@ def _fit(module: Learner, folder: Path, *, resumes: bool, progress: Progress) ->
     config, compute = module.config, module.compute
     module.student.cpu()  # where it was measured; Lightning moves it, and other processes copy it
     devices = config.devices or 1
-    best = ModelCheckpoint(
+    best = KeptEpoch(
         dirpath=folder,
         filename=Path(BEST).stem,
         monitor=SELECTION,
@@ -170,7 +171,7 @@ def _fit(module: Learner, folder: Path, *, resumes: bool, progress: Progress) ->
         enable_version_counter=False,
     )
     # Of its own: `save_last` would write it only when the best one changes.
-    last = ModelCheckpoint(
+    last = KeptEpoch(
         dirpath=folder, filename=Path(LAST).stem, monitor=None, enable_version_counter=False
     )
     stop = EarlyStopping(monitor=AUROC, mode="max", patience=config.patience)

@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from doggo.core.progress import Progress, silent
-from doggo.train.checkpoints import BEST, LAST, WholeFiles, load, save
+from doggo.train.checkpoints import BEST, LAST, KeptEpoch, WholeFiles, load, save
 from doggo.train.config import TrainConfig
 from doggo.train.curve import AUROC, SELECTION, Epoch, best_epoch, next_epoch
 from doggo.train.surroundings import interruptible, one_thread, quiet_lightning
@@ -84,7 +84,7 @@ def train_probe(
     module = _Probe(start, train, validation, config, progress)
     with one_thread():
         module.measure_start()
-    best = ModelCheckpoint(
+    best = KeptEpoch(
         dirpath=work,
         filename=Path(BEST).stem,
         monitor=SELECTION,
