@@ -51,10 +51,11 @@ class KeptEpoch(ModelCheckpoint):  # type: ignore[misc]  # as above
     To word that warning it imports the client of every cloud that is installed: a second.
     """
 
+    save_top_k: int
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Do what Lightning does where nothing is to be saved."""
-        kept: int = self.save_top_k
-        self.save_top_k = 0
+        kept, self.save_top_k = self.save_top_k, 0
         super().setup(trainer, pl_module, stage)
         self.save_top_k = kept
 
