@@ -156,9 +156,9 @@ class Settler:
 
 def _named(source: Source) -> Source:
     """Return a source as the ledger has it: by its path if nobody could read its bytes."""
-    return (
-        source if source.source_sha256 else replace(source, source_sha256=unread_key(source.path))
-    )
+    if source.source_sha256:
+        return source
+    return replace(source, source_sha256=unread_key(source.path))
 
 
 def _place(picture: Picture) -> Place:

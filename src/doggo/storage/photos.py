@@ -217,6 +217,12 @@ class PhotoStore:
             ).all()
         return [_photo(row) for row in rows]
 
+    def reasons(self) -> dict[str, str]:
+        """Return why each photo that is out of use is, by photo_id."""
+        query = select(photos_table.c.photo_id, photos_table.c.quarantine).where(~_USED)
+        with transaction(self.engine) as connection:
+            return {row.photo_id: row.quarantine for row in connection.execute(query)}
+
     def group_sides(self) -> dict[str, Split]:
         """Return the side of every group that has one, members out of use included."""
         query = select(photos_table.c.group_id, func.min(photos_table.c.split)).where(
