@@ -12,7 +12,10 @@ from tests.homes import jpeg
 from tests.pictures import picture
 
 from doggo.core.errors import PhotoError
+from doggo.core.records import Manifest
 from doggo.flow import labelled_folder
+from doggo.preprocess.diff import diff
+from doggo.results import Prepared, Released, RunResult
 from doggo.vision.photo import canonical
 
 
@@ -33,3 +36,20 @@ def test_a_photo_to_score_that_is_too_large_is_refused(tmp_path: Path) -> None:
     [photo] = labelled_folder(tmp_path)
     with pytest.raises(PhotoError, match="too large"):
         photo.read()
+
+
+def test_a_run_tells_how_the_dataset_changed() -> None:
+    dataset = Manifest(
+        manifest_id="0" * 16, short_side_px=256, decoder="d", step="none", seed=42, rows=()
+    )
+    released = Released(
+        version=1, name="doggo", promoted=True, decision=(), scored=None, timings=()
+    )
+    done = RunResult(
+        intake={},
+        intake_text="intake",
+        prepared=Prepared(manifest=dataset, change=diff(dataset, dataset)),
+        released=released,
+        timings=(),
+    )
+    assert "  the same photos\nversion 1 (doggo)" in done.to_text()

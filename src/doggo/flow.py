@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from doggo.evaluate.labelled import LabelledPhoto
     from doggo.intake.found import Found
     from doggo.intake.report import IntakeReport
+    from doggo.preprocess.diff import ManifestDiff
     from doggo.registry.gate import GateDecision
     from doggo.storage.audit import Move
     from doggo.train.grid_result import GridResult
@@ -67,8 +68,7 @@ def run(
     return RunResult(
         intake=dict(report.to_json()),
         intake_text=intake_text(report),
-        manifest_id=prepared.manifest.manifest_id,
-        photos=len(prepared.manifest.rows),
+        prepared=prepared,
         released=released,
         timings=watch.timings,
     )
@@ -113,7 +113,6 @@ def prepare(
     progress: Progress = silent,
 ) -> Prepared:
     """Raw photos into array shards and an immutable dataset manifest."""
-    from doggo.preprocess.diff import diff
     from doggo.preprocess.run import preprocess
 
     before = _newest_manifest(stores)
@@ -130,7 +129,25 @@ def prepare(
         workers=stores.workers,
         progress=progress,
     )
-    return Prepared(manifest=manifest, change=str(diff(before, manifest)) if before else "")
+    return Prepared(manifest=manifest, change=_change(stores, before, manifest) if before else None)
+
+
+def compare_datasets(stores: Stores, old_id: str, new_id: str | None = None) -> ManifestDiff:
+    """Return how one dataset differs from another, by default the newest.
+
+    Raises:
+        InputError: there is no such dataset.
+    """
+    from doggo.storage import manifests
+
+    old = manifests.load(stores.processed, old_id)
+    return _change(stores, old, manifests.load(stores.processed, new_id))
+
+
+def _change(stores: Stores, old: Manifest, new: Manifest) -> ManifestDiff:
+    from doggo.preprocess.diff import diff
+
+    return diff(old, new, stores.photos.reasons())
 
 
 def experiment(

@@ -12,6 +12,7 @@ from doggo.core.records import Manifest, QuarantineReason, Split
 
 if TYPE_CHECKING:
     from doggo.intake.report import IntakeReport
+    from doggo.preprocess.diff import ManifestDiff
     from doggo.train.run import ExperimentResult
 
 _LISTED = 10
@@ -157,11 +158,11 @@ class Prepared:
     """A dataset, and how it differs from the one before.
 
     Attributes:
-        change: lines for a person; empty for the first dataset.
+        change: None for the first dataset.
     """
 
     manifest: Manifest
-    change: str
+    change: ManifestDiff | None
 
     def to_json(self) -> dict[str, object]:
         manifest = self.manifest
@@ -171,6 +172,7 @@ class Prepared:
             "breeds": len(manifest.breeds),
             "splits": {split.value: len(manifest.of(split)) for split in Split},
             "short_side_px": manifest.short_side_px,
+            "change": self.change.to_json() if self.change else None,
         }
 
     def to_text(self) -> str:
@@ -189,23 +191,23 @@ class RunResult:
 
     intake: dict[str, object]
     intake_text: str
-    manifest_id: str
-    photos: int
+    prepared: Prepared
     released: Released
     timings: Sequence[Timing]
 
     def to_json(self) -> dict[str, object]:
+        dataset = self.prepared.to_json()
         return {
             "intake": self.intake,
-            "manifest_id": self.manifest_id,
-            "photos": self.photos,
+            "manifest_id": dataset["manifest_id"],
+            "photos": dataset["photos"],
+            "change": dataset["change"],
             **self.released.to_json(),
             "timings_s": {timing.stage: round(timing.seconds, 2) for timing in self.timings},
         }
 
     def to_text(self) -> str:
-        dataset = f"dataset {self.manifest_id}: {self.photos:,} photos"
-        return f"{self.intake_text}\n{dataset}\n{self.released.to_text()}"
+        return "\n".join((self.intake_text, self.prepared.to_text(), self.released.to_text()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ Finished = tuple[Path, dict[str, Any]]
 def test_run_goes_the_whole_way(finished_run: Finished) -> None:
     _, said = finished_run
     assert said["intake"]["added"] == BREEDS * PICTURES == said["photos"]
+    assert said["change"] is None
     assert said["promoted"] is True
     assert said["version"] == 1
     assert Path(said["evaluation"]["report"]).is_file()
@@ -86,6 +87,8 @@ def test_more_photos_make_a_second_version_that_can_be_rolled_back(
         file.write_bytes(drawn_jpeg("drawn_rings", number))
     said = run_doggo(home, "run", more, "--json").json()
     assert said["intake"]["added"] == 4
+    [change] = said["change"]["breeds"]
+    assert (change["breed"], change["added"]) == ("drawn_rings", 4)
     assert said["version"] == 2
     if not said["promoted"]:  # so few photos: the gate may be unsure
         forced = run_doggo(home, "models", "promote", 2, "--force", "to roll back", "--json").json()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -40,38 +40,83 @@ def folder_with_everything(root: Path, photos: int) -> Path:
     return write_folder(folder / "more", {"affenpinscher": extra, "boxer": [jpeg(7), near(3005)]})
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a run leaves that nobody kills."""
+
+    folder: Path
+    state: dict[str, object]
+    photo_ids: list[str]
+    raw_objects: int
+    prepare_s: float
+
+    @classmethod
+    def of(cls, folder: Path, root: Path) -> Undisturbed:
+        home = Home.open(root)
+        home.take_in(folder)
+        began = time.monotonic()
+        photo_ids = [row.photo_id for row in home.prepare().rows]
+        took_s = time.monotonic() - began
+        return cls(folder, home.state(), photo_ids, raw_objects(root), took_s)
+
+    def check(self, root: Path) -> None:
+        """One more run completes the killed ones, and leaves the same."""
+        home = Home.open(root)
+        home.take_in(self.folder)
+        manifest = home.prepare()
+        assert home.state() == self.state
+        assert [row.photo_id for row in manifest.rows] == self.photo_ids
+        assert not [path for path in home.spool.rglob("*") if path.is_file()]
+        shards = {row.shard for row in manifest.rows}
+        assert shards == set(home.processed.list("shards/")), "a shard was lost or left behind"
+        home.store.engine.dispose()
+
+
+def raw_objects(root: Path) -> int:
+    return len(list(Bucket(root / "raw").list()))
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)  # init may take seconds to reap it
+    except psutil.NoSuchProcess:
+        return False
+
+
+def kill_once(root: Path, undisturbed: Undisturbed, rng: random.Random) -> None:
+    """Kill a run somewhere in its work: from its first file on, or while it preprocesses."""
+    everything = undisturbed.raw_objects
+    wanted, within_s = rng.randrange(raw_objects(root), everything), 0.05
+    if rng.random() < 0.2:
+        wanted, within_s = everything, undisturbed.prepare_s
+    process = start(root, undisturbed.folder, "--prepare")
+    assert process.stdout is not None
+    process.stdout.readline()  # the imports are over, the work begins
+    while raw_objects(root) < wanted and process.poll() is None:
+        time.sleep(0.001)
+    time.sleep(rng.uniform(0, within_s))
+    children = psutil.Process(process.pid).children()
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 10
+    while any(is_alive(child) for child in children):
+        assert time.monotonic() < deadline, "decoding processes outlived their parent"
+        time.sleep(0.005)
+
+
 def kill_again_and_again(tmp_path: Path, kills: int, photos: int, seed: int) -> None:
     folder_with_everything(tmp_path / "photos", photos)
-    undisturbed = Home.open(tmp_path / "undisturbed")
-    began = time.monotonic()
-    undisturbed.take_in(tmp_path / "photos")
-    expected_rows = undisturbed.prepare().rows
-    took_s = time.monotonic() - began
-    rng, root, reached = random.Random(seed), tmp_path / "home", 0
+    undisturbed = Undisturbed.of(tmp_path / "photos", tmp_path / "undisturbed")
+    rng, root, halfway = random.Random(seed), tmp_path / "home", 0
     for _ in range(kills):
-        process = start(root, tmp_path / "photos", "--prepare")
-        children: list[psutil.Process] = []
-        # Imports take a good second: aim from then on, over the whole length of the work.
-        deadline = time.monotonic() + 0.8 + rng.uniform(0, 1.2 * took_s)
-        while time.monotonic() < deadline and process.poll() is None:
-            children = children or psutil.Process(process.pid).children()
-            time.sleep(0.01)
-        reached += process.poll() is None
-        process.kill()
-        process.communicate()
-        _, alive = psutil.wait_procs(children, timeout=10)
-        assert not alive, "decoding processes outlived their parent"
-        if rng.random() < 0.25:
-            shutil.rmtree(root, ignore_errors=True)  # also kill first runs, not only later ones
-    home = Home.open(root)
-    home.take_in(tmp_path / "photos")
-    manifest = home.prepare()
-    assert home.state() == undisturbed.state()
-    assert [row.photo_id for row in manifest.rows] == [row.photo_id for row in expected_rows]
-    assert not [path for path in home.spool.rglob("*") if path.is_file()]
-    shards = {row.shard for row in manifest.rows}
-    assert shards == set(home.processed.list("shards/")), "a shard was lost or left behind"
-    assert reached > 0, "every run ended before its kill"
+        kill_once(root, undisturbed, rng)
+        there = raw_objects(root)
+        halfway += 0 < there < undisturbed.raw_objects
+        if there == undisturbed.raw_objects:
+            undisturbed.check(root)
+            shutil.rmtree(root)  # there is nothing more to disturb
+    undisturbed.check(root)
+    assert halfway > kills / 2, f"only {halfway} of {kills} kills hit a half-done intake"
 
 
 def test_five_kills_lose_and_double_nothing(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image
+from tests.archives import write_tar
 from tests.homes import Home, counts, drawn_folder, jpeg, near, write_folder
 from tests.object_stores import ObjectStore
 from tests.pictures import SECRETS, encode, picture, telling
@@ -26,6 +27,12 @@ from doggo.vision.photo import canonical
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home.open(tmp_path / "home")
+
+
+def shut_file(path: Path) -> Path:
+    """A regular file that cannot be read, by root either, whom no mode keeps out."""
+    path.symlink_to("/proc/self/mem")
+    return path
 
 
 def test_a_second_run_adds_nothing(home: Home, tmp_path: Path) -> None:
@@ -194,6 +201,61 @@ def test_a_large_file_is_quarantined_without_being_decoded(home: Home, tmp_path:
     report = home.take_in(folder)
     assert counts(report) == {"added": 1, "quarantined": 1}
     assert report.quarantined[0].reason == "too_many_bytes"
+
+
+def test_a_file_nobody_may_read_is_in_quarantine_until_it_is_read(
+    home: Home, tmp_path: Path
+) -> None:
+    folder = write_folder(tmp_path / "photos", {"pug": [jpeg(1)], "beagle": [jpeg(2)]})
+    shut = shut_file(folder / "pug" / "shut.jpg")
+    assert counts(home.take_in(folder)) == {"added": 2, "quarantined": 1}
+    [aside] = home.store.quarantined()
+    assert (aside.path, aside.breed, aside.reason) == (str(shut), "pug", "unreadable")
+    before = home.state()
+    assert counts(home.take_in(folder)) == {"already_present": 2, "quarantined": 1}
+    assert home.state() == before
+    shut.unlink()
+    shut.write_bytes(jpeg(2))  # a file that the ledger knows, under another breed
+    (folder / "beagle" / "000.jpg").unlink()
+    assert counts(home.take_in(folder)) == {"already_present": 1, "conflicts": 1}
+    assert {source.reason for source in home.store.quarantined()} == {"conflict"}
+
+
+def test_an_unread_file_that_turns_out_to_be_known_leaves_the_quarantine(
+    home: Home, tmp_path: Path
+) -> None:
+    folder = write_folder(tmp_path / "photos", {"pug": [jpeg(1)]})
+    shut = shut_file(folder / "pug" / "shut.jpg")
+    home.take_in(folder)
+    assert [source.path for source in home.store.quarantined()] == [str(shut)]
+    shut.unlink()
+    shut.write_bytes(jpeg(1))
+    assert counts(home.take_in(folder)) == {"already_present": 1, "exact_duplicates": 1}
+    assert home.store.quarantined() == []
+
+
+def test_an_object_too_large_to_read_is_in_quarantine_until_it_is_replaced(
+    home: Home, tmp_path: Path
+) -> None:
+    archive = tmp_path / "photos.tar"
+    large = jpeg(2) + bytes(21 * 2**20)
+    write_tar(archive, [("pug/a.jpg", jpeg(1)), ("pug/b.jpg", large)])
+    assert counts(home.take_in(archive)) == {"added": 1, "quarantined": 1}
+    [aside] = home.store.quarantined()
+    assert (aside.path, aside.reason) == (f"{archive}/pug/b.jpg", "too_many_bytes")
+    before = home.state()
+    assert counts(home.take_in(archive)) == {"already_present": 1, "quarantined": 1}
+    assert home.state() == before
+    write_tar(archive, [("pug/a.jpg", jpeg(1)), ("pug/b.jpg", jpeg(2))])
+    assert counts(home.take_in(archive)) == {"added": 1, "already_present": 1}
+    assert home.store.quarantined() == []
+
+
+def test_a_home_in_which_nothing_could_be_read_is_as_new(home: Home, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "photos", {"pug": []})
+    shut_file(folder / "pug" / "shut.jpg")
+    assert counts(home.take_in(folder)) == {"quarantined": 1}
+    assert not home.store.has_sources()
 
 
 def test_a_photo_whose_raw_object_was_lost_is_restored(home: Home, tmp_path: Path) -> None:

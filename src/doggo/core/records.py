@@ -82,7 +82,7 @@ class Source:
     """One file that intake has seen: the ledger that makes a second run add nothing.
 
     Attributes:
-        source_sha256: sha256 (hex) of the file as handed in.
+        source_sha256: sha256 (hex) of the file as handed in; `unread_key` of one that was not read.
         breed: key of the breed it was filed under.
         path: where it was found, for the owner's eyes (quarantine table).
         outcome: what became of it.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doggo.core.errors import PhotoError, Rejection, StorageError
-from doggo.core.records import Origin, Photo
+from doggo.core.records import Origin, Photo, Source
 from doggo.intake.batches import Batch
 from doggo.intake.decide import MAX_HAMMING, Compare, Decision, File, Likeness, decide
 from doggo.intake.facts import Chunk, Fact, Picture
 from doggo.intake.report import Tally
 from doggo.storage.buckets import Bucket
-from doggo.storage.photos import PhotoStore
+from doggo.storage.photos import PhotoStore, unread_key
 from doggo.storage.pixels import PixelKey, Place
 from doggo.storage.shards import map_shard
 from doggo.storage.spool import Spool
@@ -52,6 +53,7 @@ class Settler:
         self._raw = raw
         self._spool = spool
         self._origin = origin
+        self._unread = store.unread()
         self._key = PixelKey(DEFAULT_SHORT_SIDE_PX, decoder_name(), owner_step.NAME)
         self._stored_pixels = lru_cache(maxsize=64)(self._decode_stored)
 
@@ -65,8 +67,8 @@ class Settler:
                     files.append(file)
                 if fact.picture is not None and batch.chunk is not None:
                     pictures[fact.picture.photo_id] = fact.picture, batch.chunk
-        if files:
-            self._apply(files, pictures)
+        met = (unread_key(found.path) for batch, _ in answered for found, _ in batch.files)
+        self._apply(files, pictures, self._unread.intersection(met))
         for batch, _ in answered:
             for source in batch.known:
                 self.tally.add(source)
@@ -81,7 +83,9 @@ class Settler:
             self.tally.ignore(file.path, f"not a picture: {file.fact.detail}")
         return not companion
 
-    def _apply(self, files: Sequence[File], pictures: Pictures) -> None:
+    def _apply(self, files: Sequence[File], pictures: Pictures, met_again: set[str]) -> None:
+        if not files and not met_again:
+            return
         hashes = [picture.phash for picture, _ in pictures.values()]
         stored = {
             photo.photo_id: photo
@@ -91,11 +95,12 @@ class Settler:
         decision = decide(files, stored.values(), compare, self._origin)
         self._keep_raw(decision, pictures, stored)
         self._store.record(
-            sources=[ruling.source for ruling in decision.rulings if ruling.source.source_sha256],
+            sources=[_named(ruling.source) for ruling in decision.rulings],
             photos=list(decision.photos.values()),
             restored=decision.restored,
             set_aside=decision.set_aside,
             merged=decision.merged,
+            met_again=met_again,
         )
         self._mark_pixels(decision, pictures)
         for ruling in decision.rulings:
@@ -147,6 +152,13 @@ class Settler:
         except (PhotoError, StorageError) as error:
             log.warning("raw_object_unusable key=%s reason=%s", raw_key, error)
             return None
+
+
+def _named(source: Source) -> Source:
+    """Return a source as the ledger has it: by its path if nobody could read its bytes."""
+    if source.source_sha256:
+        return source
+    return replace(source, source_sha256=unread_key(source.path))
 
 
 def _place(picture: Picture) -> Place:

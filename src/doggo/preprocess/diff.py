@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from doggo.core.records import Manifest, ManifestRow, Split
 
@@ -43,6 +43,19 @@ class ManifestDiff:
     settings: tuple[str, ...]
     breeds: tuple[BreedChange, ...]
     sides: Mapping[Split, tuple[int, int]]
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as plain data."""
+        return {
+            "old_id": self.old_id,
+            "new_id": self.new_id,
+            "splits": {
+                side.value: {"before": before, "after": after}
+                for side, (before, after) in self.sides.items()
+            },
+            "settings": list(self.settings),
+            "breeds": [asdict(change) for change in self.breeds],
+        }
 
     def __str__(self) -> str:
         before, after = (sum(counts) for counts in zip(*self.sides.values(), strict=True))

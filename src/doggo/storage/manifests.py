@@ -84,7 +84,8 @@ def load(bucket: Bucket, manifest_id: str | None = None) -> Manifest:
             raise InputError("there is no dataset yet: run `doggo preprocess`")
     key = _key(manifest_id)
     if not bucket.exists(key):
-        raise InputError(f"there is no dataset {manifest_id}: `doggo preprocess` lists them")
+        known = ", ".join(saved_ids(bucket)) or "none yet: run `doggo preprocess`"
+        raise InputError(f"there is no dataset {manifest_id}; those here: {known}")
     import pyarrow as pa
 
     try:

@@ -7,6 +7,7 @@ a photo's pixels lie is in `pixels.py`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections import defaultdict
@@ -16,7 +17,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from doggo.core.errors import Rejection, StorageError
@@ -28,6 +29,7 @@ from doggo.vision.perceptual import bands
 DAMAGED = frozenset({Rejection.BROKEN.value, QuarantineReason.UNREADABLE.value})
 """Quarantine reasons of a photo whose raw object was lost: handing it in again restores it."""
 
+_UNREAD = "unread:"
 _PHOTO_FIELDS = tuple(field.name for field in fields(Photo))
 _SOURCE_FIELDS = tuple(field.name for field in fields(Source))
 _BAND_FIELDS = tuple(f"band_{place}" for place in range(5))
@@ -35,6 +37,7 @@ _PHOTO_COLUMNS = [photos_table.c[name] for name in _PHOTO_FIELDS]
 _SOURCE_COLUMNS = [sources_table.c[name] for name in _SOURCE_FIELDS]
 _BAND_COLUMNS = [photos_table.c[name] for name in _BAND_FIELDS]
 _USED = photos_table.c.quarantine.is_(None)
+_WAS_UNREAD = sources_table.c.source_sha256.startswith(_UNREAD)
 # A list of any length as one parameter, so that a statement stays the same and is compiled once:
 # look-ups are made for every photo, and SQLAlchemy's own lists took a fifth of intake's time.
 _VALUES = select(func.json_each(bindparam("values")).table_valued("value").c.value)
@@ -44,6 +47,12 @@ _NEAR_BY_BAND = [
     for column in _BAND_COLUMNS
 ]
 _MEMBERS = select(*_PHOTO_COLUMNS).where(photos_table.c.group_id.in_(_VALUES))
+
+
+def unread_key(path: str) -> str:
+    """Return what stands for the sha256 of a file in the ledger as long as nobody read it whole."""
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()
+    return f"{_UNREAD}{digest[: 64 - len(_UNREAD)]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +98,16 @@ class PhotoStore:
             lock.release()
 
     def has_sources(self) -> bool:
-        """Return whether intake has ever seen a file."""
+        """Return whether intake has ever read a file."""
+        query = select(sources_table.c.path).where(~_WAS_UNREAD).limit(1)
         with transaction(self.engine) as connection:
-            return connection.execute(select(sources_table.c.path).limit(1)).first() is not None
+            return connection.execute(query).first() is not None
+
+    def unread(self) -> set[str]:
+        """Return the `unread_key` of every file in the ledger that could not be read."""
+        with transaction(self.engine) as connection:
+            query = select(sources_table.c.source_sha256).where(_WAS_UNREAD)
+            return set(connection.execute(query).scalars())
 
     def sources(self, hashes: Collection[str]) -> dict[tuple[str, str], Source]:
         """Return the ledger's entries for these source hashes, by (source_sha256, breed).
@@ -150,6 +166,7 @@ class PhotoStore:
         restored: Collection[str],
         set_aside: Collection[str],
         merged: Mapping[str, str],
+        met_again: Collection[str] = (),
     ) -> None:
         """Write what a chunk of intake decided, in one transaction.
 
@@ -157,8 +174,12 @@ class PhotoStore:
             sources: new entries of the ledger; one that it has already stays as it is.
             restored: photos to put back into use. set_aside: photos now in conflict, with all
                 sources that became them. merged: group id → the id that takes its place.
+            met_again: `unread_key` of files whose entries make way for what is known of them now.
         """
         with transaction(self.engine) as connection:
+            if met_again:
+                stale = delete(sources_table).where(sources_table.c.source_sha256.in_(_VALUES))
+                connection.execute(stale, _values(met_again))
             for old, new in merged.items():
                 moved = update(photos_table).where(photos_table.c.group_id == old)
                 connection.execute(moved.values(group_id=new))
@@ -195,6 +216,12 @@ class PhotoStore:
                 query.order_by(photos_table.c.breed, photos_table.c.photo_id)
             ).all()
         return [_photo(row) for row in rows]
+
+    def reasons(self) -> dict[str, str]:
+        """Return why each photo that is out of use is, by photo_id."""
+        query = select(photos_table.c.photo_id, photos_table.c.quarantine).where(~_USED)
+        with transaction(self.engine) as connection:
+            return {row.photo_id: row.quarantine for row in connection.execute(query)}
 
     def group_sides(self) -> dict[str, Split]:
         """Return the side of every group that has one, members out of use included."""

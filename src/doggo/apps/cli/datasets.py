@@ -1,4 +1,4 @@
-"""`doggo data`: published photos, fetched from where they are published."""
+"""`doggo data`: published photos to fetch, and how two datasets of this home differ."""
 
 from __future__ import annotations
 
@@ -11,12 +11,27 @@ import typer
 from doggo.apps.cli.output import result, result_json, say, transfer_bars
 from doggo.core.errors import InputError, UsageError
 
-app = typer.Typer(help="Published photos.", no_args_is_help=True)
+app = typer.Typer(help="Published photos, and the datasets here.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Published photos, fetched from where they are published."""
+@app.command("diff")
+def diff(
+    old: Annotated[str, typer.Argument(help="Id of a dataset, as preprocess prints it.")],
+    new: Annotated[str | None, typer.Argument(help="Another one; the newest if left out.")] = None,
+    new_buckets: Annotated[
+        bool, typer.Option("--new", help="Use the new-raw and new-processed buckets.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Tell how one dataset differs from another, by breed."""
+    from doggo import flow, wiring
+
+    with wiring.open_stores(new=new_buckets) as stores:
+        change = flow.compare_datasets(stores, old, new)
+    if json:
+        result_json(change.to_json())
+    else:
+        result(str(change))
 
 
 @app.command("stanford-dogs")
