@@ -3,7 +3,8 @@
 Beside `canonical` stand, in the same run, the bare JPEG decoder (simplejpeg, full size: the floor
 for small photos) and Pillow as its tutorial has it (open, resize, array). Small photos are the
 shared ones, or drawn ones where those are not here. The large files of each format are what the
-limits just let pass; each is decoded in a process of its own, for its peak memory.
+limits just let pass; each is decoded in processes of its own, for its peak memory. GIF and TIFF are
+also prepared as intake does it, which stores them as PNG.
 """
 
 from __future__ import annotations
@@ -31,21 +32,27 @@ ROUNDS = 5
 LEAST_OF_BARE = 0.65
 LEAST_OF_PILLOW_LARGE = 2.0
 MOST_MIB = 150
+MOST_S = 1.0
+CHILDREN = 3
+RE_ENCODED = ("GIF", "TIFF")
 
 _CHILD = """
 import json, sys, time
 from pathlib import Path
-from doggo.vision.photo import canonical
+from doggo.vision import photo
 
 def peak_mib():
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
-canonical(Path(sys.argv[1]).read_bytes())
+step = getattr(photo, sys.argv[3])
+step(Path(sys.argv[1]).read_bytes())
 data = Path(sys.argv[2]).read_bytes()
 before, started = peak_mib(), time.perf_counter()
-shape = canonical(data).shape
-print(json.dumps([time.perf_counter() - started, peak_mib() - before, shape]))
+done = step(data)
+seconds = time.perf_counter() - started
+image_HWC = done.image_HWC if step is photo.prepare else done
+print(json.dumps([seconds, peak_mib() - before, image_HWC.shape]))
 """
 
 
@@ -108,20 +115,37 @@ def large_files() -> dict[str, bytes]:
         "WebP 12 MP": encoded(phone, "WEBP", quality=60, method=0),
         "AVIF 12 MP": encoded(phone, "AVIF", quality=60, speed=10),
         "HEIC 3 MP": encoded(scene(2016, 1512), "HEIF", quality=50),
-        "GIF 28 MP": encoded(grey.crop((0, 0, 5600, 5000)), "GIF"),
+        "GIF 18 MP": encoded(scene(4900, 3675).quantize(255, Image.Quantize.FASTOCTREE), "GIF"),
         "TIFF 16 MP": encoded(scene(4600, 3450), "TIFF", compression="jpeg", quality=60),
     }
 
 
-def measured(folder: Path, small: bytes, data: bytes) -> tuple[float, float, list[int]]:
-    """Return seconds, growth of peak memory in MiB and shape, from a fresh process."""
+def measured(folder: Path, small: bytes, data: bytes, step: str) -> tuple[float, float, list[int]]:
+    """Return least seconds, most growth of peak memory in MiB, and shape, from fresh processes."""
     warm, file = folder / "warm", folder / "file"
     warm.write_bytes(small)
     file.write_bytes(data)
-    command = [sys.executable, "-c", _CHILD, str(warm), str(file)]
-    found = subprocess.run(command, check=True, capture_output=True, text=True)
-    seconds, grown_mib, shape = json.loads(found.stdout)
-    return seconds, grown_mib, shape
+    command = [sys.executable, "-c", _CHILD, str(warm), str(file), step]
+    found = [
+        json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        for _ in range(CHILDREN)
+    ]
+    return min(one[0] for one in found), max(one[1] for one in found), found[0][2]
+
+
+def within_limits(files: dict[str, bytes], small: bytes) -> bool:
+    """Print what each large file takes; return whether all keep to memory and time."""
+    held = True
+    with tempfile.TemporaryDirectory(prefix="doggo-bench-") as folder:
+        for label, data in files.items():
+            steps = ("canonical", "prepare") if label.startswith(RE_ENCODED) else ("canonical",)
+            for step in steps:
+                seconds, grown_mib, shape = measured(Path(folder), small, data, step)
+                shown = label if step == "canonical" else f"{label}, taken in"
+                size = f"{shape[1]} x {shape[0]}"
+                print(f"  {shown:<24}{seconds * 1e3:6.0f} ms {grown_mib:6.0f} MiB   -> {size}")
+                held &= grown_mib <= MOST_MIB and seconds <= MOST_S
+    return held
 
 
 def main() -> int:
@@ -146,15 +170,10 @@ def main() -> int:
     print(f"  full size {bare:.0f} ms, Pillow {pillow:.0f} ms: {pillow / ours:.1f} x")
     held &= pillow / ours >= LEAST_OF_PILLOW_LARGE
 
-    with tempfile.TemporaryDirectory(prefix="doggo-bench-") as folder:
-        for label, data in files.items():
-            seconds, grown_mib, shape = measured(Path(folder), small[0], data)
-            size = f"{shape[1]} x {shape[0]}"
-            print(f"  {label:<24}{seconds * 1e3:6.0f} ms {grown_mib:6.0f} MiB   -> {size}")
-            held &= grown_mib <= MOST_MIB
+    held &= within_limits(files, small[0])
     print(
         f"bar: {LEAST_OF_BARE:.0%} of the bare decoder, {LEAST_OF_PILLOW_LARGE} x Pillow at 12 MP, "
-        f"{MOST_MIB} MiB a file: {'holds' if held else 'BELOW'}"
+        f"{MOST_MIB} MiB and {MOST_S:.0f} s a file: {'holds' if held else 'BELOW'}"
     )
     return 0 if held else 1
 

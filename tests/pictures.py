@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import itertools
 import struct
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
 import pillow_heif
-from PIL import Image, ImageFilter, PngImagePlugin
+from PIL import Image, ImageCms, ImageFilter, PngImagePlugin
 
 SECRETS = (b"Zanzibar", b"DoggoCam 3000", b"-6.1659", b"taken by Ada")
 _GPS_LATITUDE, _GPS_LONGITUDE = 2, 4
@@ -86,21 +88,55 @@ def matrix_profile(
 ) -> bytes:
     """An ICC 2 RGB display profile: three primaries as XYZ (D50), gamma 2.2."""
 
-    def fixed(values: tuple[float, ...]) -> bytes:
-        return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
-
     curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(2.2 * 256)) + bytes(2)
-    name = b"Drawn for a test\0"
     bodies = {
-        b"desc": b"desc" + bytes(4) + struct.pack(">I", len(name)) + name + bytes(79),
-        b"wtpt": b"XYZ " + bytes(4) + fixed((0.9642, 1.0, 0.8249)),
-        b"rXYZ": b"XYZ " + bytes(4) + fixed(red),
-        b"gXYZ": b"XYZ " + bytes(4) + fixed(green),
-        b"bXYZ": b"XYZ " + bytes(4) + fixed(blue),
+        b"desc": _icc_name(),
+        b"wtpt": b"XYZ " + bytes(4) + _fixed(_D50),
+        b"rXYZ": b"XYZ " + bytes(4) + _fixed(red),
+        b"gXYZ": b"XYZ " + bytes(4) + _fixed(green),
+        b"bXYZ": b"XYZ " + bytes(4) + _fixed(blue),
         b"rTRC": curve,
         b"gTRC": curve,
         b"bTRC": curve,
     }
+    return _icc_profile(b"mntrRGB XYZ ", bodies)
+
+
+def ink_profile(colours: Mapping[tuple[int, ...], tuple[int, int, int]]) -> bytes:
+    """An ICC 2 CMYK printer profile.
+
+    Args:
+        colours: the sRGB colour of each of the 16 ways to lay four full inks on each other.
+    """
+    corners = [colours[inks] for inks in itertools.product((0, 1), repeat=4)]
+    srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    to_lab = ImageCms.buildTransform(srgb, lab, "RGB", "LAB")
+    row = ImageCms.applyTransform(
+        Image.fromarray(np.array([corners], np.uint8)), to_lab, inPlace=False
+    )
+    # Pillow keeps a and b as signed bytes, a profile with 128 added.
+    table_NC = np.asarray(row)[0] ^ np.array([0, 128, 128], np.uint8)
+    straight = bytes(range(256))
+    matrix = _fixed((1, 0, 0, 0, 1, 0, 0, 0, 1))
+    lut = b"mft1" + bytes(4) + bytes((4, 3, 2, 0)) + matrix
+    lut += straight * 4 + table_NC.tobytes() + straight * 3
+    bodies = {b"desc": _icc_name(), b"wtpt": b"XYZ " + bytes(4) + _fixed(_D50), b"A2B0": lut}
+    return _icc_profile(b"prtrCMYKLab ", bodies)
+
+
+_D50 = (0.9642, 1.0, 0.8249)
+
+
+def _fixed(values: tuple[float, ...]) -> bytes:
+    return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+
+def _icc_name() -> bytes:
+    name = b"Drawn for a test\0"
+    return b"desc" + bytes(4) + struct.pack(">I", len(name)) + name + bytes(79)
+
+
+def _icc_profile(kind: bytes, bodies: Mapping[bytes, bytes]) -> bytes:
     table, blob = b"", b""
     for tag, body in bodies.items():
         table += tag + struct.pack(">II", 132 + 12 * len(bodies) + len(blob), len(body))
@@ -108,11 +144,11 @@ def matrix_profile(
     header = (
         bytes(8)
         + struct.pack(">I", 0x02400000)
-        + b"mntrRGB XYZ "
+        + kind
         + bytes(12)
         + b"acsp"
         + bytes(28)
-        + fixed((0.9642, 1.0, 0.8249))
+        + _fixed(_D50)
         + bytes(48)
     )
     body = header[4:] + struct.pack(">I", len(bodies)) + table + blob

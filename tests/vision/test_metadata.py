@@ -84,6 +84,15 @@ def test_prepare_gives_the_same_in_one_pass(kind: str) -> None:
     assert np.array_equal(prepared.image_HWC, canonical(data))
 
 
+@pytest.mark.parametrize("kind", ["GIF", "TIFF"])
+@pytest.mark.parametrize("short_side_px", [256, 700])
+def test_prepare_gives_the_pixels_of_its_png(kind: str, short_side_px: int) -> None:
+    data = encode(picture(2101, 1603), kind)  # large enough to be reduced band by band
+    prepared = prepare(data, short_side_px)
+    assert np.array_equal(prepared.image_HWC, canonical(data, short_side_px))
+    assert np.array_equal(prepared.image_HWC, canonical(prepared.clean, short_side_px))
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_orientation_is_the_only_tag_left(kind: str) -> None:
     assert told(strip_metadata(telling(kind, 6))[0]) == {_ORIENTATION: 6}

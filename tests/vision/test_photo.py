@@ -274,6 +274,19 @@ def test_a_large_plain_jpeg_is_accepted_and_a_progressive_one_refused() -> None:
     assert "plain JPEG" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("kind", "over_px", "options"),
+    [("GIF", (5000, 4000), {}), ("TIFF", (4000, 4300), {"compression": "tiff_lzw"})],
+)
+def test_the_time_to_store_a_picture_as_png_counts(
+    kind: str, over_px: tuple[int, int], options: dict[str, str]
+) -> None:
+    photo.read_header(encode(Image.new("L", (4000, 3900)), kind, **options))
+    with pytest.raises(PhotoError) as caught:
+        photo.read_header(encode(Image.new("L", over_px), kind, **options))
+    assert caught.value.rejection is Rejection.TOO_SLOW
+
+
 def test_a_long_thin_picture_keeps_its_shape() -> None:
     assert photo.canonical(encode(picture(9_000, 3), "JPEG")).shape == (3, 9_000, 3)
     assert photo.canonical(encode(picture(4_000, 512), "PNG")).shape == (256, 2_000, 3)

@@ -91,6 +91,18 @@ def full_frame(data: bytes, found: Format) -> Image.Image:
         return frame
 
 
+def small_frame(frame: Image.Image, short_side_px: int) -> NDArray[np.uint8]:
+    """Return what `decode_small` gives of the file that `full_frame` was made of.
+
+    It is also what it gives of the PNG made of that frame, without decoding it again.
+    """
+
+    def band(top: int, bottom: int) -> Image.Image:
+        return frame.crop((0, top, frame.width, bottom))
+
+    return np.array(_shrink(frame.size, short_side_px, band))
+
+
 def target_size(width_px: int, height_px: int, short_side_px: int) -> tuple[int, int]:
     """Return the size whose short side is `short_side_px`, or the size itself if smaller."""
     short, long = sorted((width_px, height_px))

@@ -21,6 +21,7 @@ from doggo.vision.limits import DEFAULT_SHORT_SIDE_PX, check_limits
 from doggo.vision.refusal import explained
 
 if TYPE_CHECKING:
+    from PIL import Image
     from typing_extensions import Buffer
 
 # acTL, fcTL and fdAT, the film of an animated PNG, are not among them.
@@ -50,7 +51,7 @@ def strip_metadata(data: bytes) -> tuple[bytes, str]:
     found = header.format
     with explained(found.name):
         if found in RE_ENCODED:
-            return _as_png(data, found), Format.PNG.value
+            return as_png(full_frame(data, found)), Format.PNG.value
         return without_metadata(data, header), found.value
 
 
@@ -136,7 +137,12 @@ class _Bounded(io.BytesIO):
         return super().write(part)
 
 
-def _as_png(data: bytes, found: Format) -> bytes:
+def as_png(frame: Image.Image) -> bytes:
+    """Return the clean form of a format that has none of its own.
+
+    Raises:
+        PhotoError: it would be over 20 MiB.
+    """
     buffer = _Bounded()
-    full_frame(data, found).save(buffer, "PNG", compress_level=1)
+    frame.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

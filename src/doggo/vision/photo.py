@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from doggo.core.errors import PhotoError, Rejection
 from doggo.vision import owner_step
-from doggo.vision.decode import RE_ENCODED, decode_small
+from doggo.vision.decode import RE_ENCODED, decode_small, full_frame, small_frame
 from doggo.vision.exif import turn_upright
 from doggo.vision.header import MAX_BYTES, Format, Header, parse_header
 from doggo.vision.limits import (
@@ -25,7 +25,7 @@ from doggo.vision.limits import (
     MAX_SIDE_PX,
     check_limits,
 )
-from doggo.vision.metadata import strip_metadata, without_metadata
+from doggo.vision.metadata import as_png, without_metadata
 from doggo.vision.refusal import explained
 
 __all__ = [
@@ -100,13 +100,21 @@ def prepare(data: bytes, short_side_px: int = DEFAULT_SHORT_SIDE_PX) -> Prepared
     """
     header = _checked(data, short_side_px)
     if header.format in RE_ENCODED:
-        clean, extension = strip_metadata(data)
-        return Prepared(header, clean, extension, canonical(clean, short_side_px))
+        return _prepare_as_png(data, header, short_side_px)
     with explained(header.format.name):
         clean = without_metadata(data, header)
         image_HWC = decode_small(clean, header, short_side_px)
     image_HWC = owner_step.process(turn_upright(image_HWC, header.orientation))
     return Prepared(header, clean, header.format.value, image_HWC)
+
+
+def _prepare_as_png(data: bytes, header: Header, short_side_px: int) -> Prepared:
+    with explained(header.format.name):
+        frame = full_frame(data, header.format)
+        clean = as_png(frame)
+        image_HWC = small_frame(frame, short_side_px)
+    _checked(clean, short_side_px)  # whoever reads it later meets the limits of a PNG
+    return Prepared(header, clean, Format.PNG.value, owner_step.process(image_HWC))
 
 
 def read_limited(path: Path) -> bytes:
