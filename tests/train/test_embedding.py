@@ -37,12 +37,14 @@ def test_training_computes_nothing_again_and_tells_how_long_it_took(tmp_path: Pa
     assert 1000 < told["seconds_embed"] < 1100
 
 
-def test_the_reference_gets_validation_photos_alone_and_each_once(tmp_path: Path) -> None:
+def test_the_reference_gets_the_first_half_of_validation_photos_and_each_once(
+    tmp_path: Path,
+) -> None:
     drawn, again = Drawn(), Drawn()
     body = embed_dataset(CONFIG, DATA, pixels=Drawn(), cache=tmp_path / "c", runtime="openvino-f32")
     for pixels in (drawn, again):
         list(reference_parts(replace(body, pixels=pixels)))
-    assert set(drawn.asked) == ids(Split.VALIDATION)
+    assert drawn.asked == sorted(ids(Split.VALIDATION))[:5]
     assert again.asked == []
 
 

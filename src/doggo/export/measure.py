@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doggo.core.errors import InputError
-from doggo.core.order import fair_order
 from doggo.core.progress import Progress
 from doggo.core.records import Manifest, Split
 from doggo.export.calibrate import Calibration, calibrate, defaults
@@ -90,7 +89,7 @@ class ValidationPhotos:
     """The validation photos of the breeds that a network knows, as it sees them.
 
     Attributes:
-        rows: in an order drawn once, so that any number of the first is a fair sample.
+        rows: by id, so that any number of the first is a fair sample.
         labels_N: index of each row's breed.
     """
 
@@ -105,7 +104,8 @@ class ValidationPhotos:
             )
         index = {label: k for k, label in enumerate(labels)}
         known = [row for row in manifest.of(Split.VALIDATION) if row.breed in index]
-        self.rows = fair_order(known)
+        # Ids are digests: any number of the first is a fair sample, and stays one as photos come.
+        self.rows = tuple(sorted(known, key=lambda row: row.photo_id))
         self.labels = tuple(labels)
         self.labels_N = np.array([index[row.breed] for row in self.rows], np.int64)
         self.manifest = manifest
