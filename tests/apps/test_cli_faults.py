@@ -39,7 +39,9 @@ def test_run_on_a_disk_that_fills_up_is_one_line_and_the_same_command_completes(
     # Whichever comes first: the write that fails, or the look at what is free before it.
     assert "the disk is full" in done.line() or "not enough disk" in done.line()
     assert done.out == ""
-    assert done.other_lines() == [done.line()]
+    # The tracker, which may fail without stopping a run, may be the first to notice.
+    others = [line for line in done.other_lines() if "tracker.failed" not in line]
+    assert others == [done.line()]
     filler.unlink()
     assert not list(disk.rglob(".tmp*"))
     assert not list((disk / "home" / "work").iterdir())
