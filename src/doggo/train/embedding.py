@@ -28,8 +28,8 @@ from doggo.vision.runtime import (
     Opener,
     Pair,
     Session,
-    fastest_pair,
     open_session,
+    pair_or_fastest,
 )
 from doggo.vision.view import View
 
@@ -123,7 +123,7 @@ def embed_dataset(
         cache=cache,
         open_network=open_network,
     )
-    body.embed(rows, _pair(runtime), progress=progress)
+    body.embed(rows, pair_or_fastest(runtime), progress=progress)
     return body
 
 
@@ -142,13 +142,9 @@ def open_early(
     features = make_features(config.model, weights=weights)
     sha256 = features_sha256(features)
     graph = features_graph(cache / "graphs", features, config.model, sha256)
-    session = open_network(graph, _pair(runtime))
+    session = open_network(graph, pair_or_fastest(runtime))
     size_px = backbone(config.model).size_px
     session.run(np.zeros((session.threads + 1, size_px, size_px, 3), np.uint8))
-
-
-def _pair(runtime: str) -> Pair:
-    return Pair.parse(runtime) if runtime else fastest_pair()
 
 
 def reference_parts(body: Body) -> Iterator[None]:

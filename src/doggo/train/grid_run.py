@@ -26,7 +26,7 @@ from doggo.train.point import POINT_TAG, point_key
 from doggo.train.run import experiment
 from doggo.train.sample import check_trainable, sample
 from doggo.vision.embeddings import Pixels
-from doggo.vision.runtime import Pair, fastest_pair
+from doggo.vision.runtime import pair_or_fastest
 
 GRID_TAG = "doggo.grid"
 """Tag of a grid's own run: how many points it has."""
@@ -123,7 +123,7 @@ def _photos(options: Options, manifest: Manifest) -> tuple[ManifestRow, ...]:
 
 
 def _run_points(points: Sequence[Point], inputs: _Inputs, parent: Run) -> list[GridRow]:
-    pair = Pair.parse(inputs.runtime) if inputs.runtime else fastest_pair()
+    pair = pair_or_fastest(inputs.runtime)
     rows: list[GridRow] = []
     seen: set[str] = set()
     for number, point in enumerate(points):

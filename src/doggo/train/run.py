@@ -30,7 +30,7 @@ from doggo.train.provenance import git_revision
 from doggo.train.recipe import Clock, Inputs, Outcome, Recipe
 from doggo.train.sample import check_trainable, sample
 from doggo.vision.embeddings import Pixels
-from doggo.vision.runtime import Pair, fastest_pair
+from doggo.vision.runtime import Pair, pair_or_fastest
 from doggo.vision.verdict import calibrated
 
 _RECIPES: Mapping[str, Recipe] = {PROBE: train_on_embeddings, FINETUNE: train_on_pixels}
@@ -126,7 +126,7 @@ def train(
         rows=rows,
         pixels=pixels,
         cache=cache,
-        pair=Pair.parse(runtime) if runtime else fastest_pair(),
+        pair=pair_or_fastest(runtime),
         weights=weights,
         embed_s=embed_s,
         progress=progress,
@@ -167,7 +167,7 @@ def experiment(
         rows=rows,
         pixels=pixels,
         cache=cache,
-        pair=Pair.parse(runtime) if runtime else fastest_pair(),
+        pair=pair_or_fastest(runtime),
         weights=weights,
         progress=progress,
     )

@@ -146,6 +146,15 @@ def fastest_pair() -> Pair:
     return min(usable_pairs(), key=_FASTEST_FIRST.index)
 
 
+def pair_or_fastest(name: str) -> Pair:
+    """Return the pair called so, such as `openvino-f32`; of an empty name the fastest.
+
+    Raises:
+        UsageError: there is no such pair.
+    """
+    return Pair.parse(name) if name else fastest_pair()
+
+
 def runtime_version(pair: Pair) -> str:
     """Return the version of the pair's library: part of cache keys."""
     from importlib.metadata import version
