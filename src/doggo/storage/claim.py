@@ -74,7 +74,11 @@ class Claim:
             self._lock = None
         if self._connection is not None:
             with suppress(SQLAlchemyError):
-                self._connection.invalidate()  # the lock is its session's, which a pool would keep
+                # By the word: of a closed connection the server learns when it gets round to it.
+                query = text("SELECT pg_advisory_unlock(:key)")
+                self._connection.execute(query, {"key": _ADVISORY_KEY})
+            with suppress(SQLAlchemyError):
+                self._connection.invalidate()  # a pool would keep its session
                 self._connection.close()
             self._connection = None
 
