@@ -12,6 +12,8 @@ from tests.browser import chromium, opened
 from tests.serving import Serving
 from tests.tiny_bundle import make_bundle
 
+from doggo.core import shares
+from doggo.core.breeds import BREEDS, title
 from doggo.serve.models import FixedBundle, ProductionBundle
 from doggo.storage.buckets import Bucket
 from doggo.storage.bundles import BundleStore
@@ -48,7 +50,7 @@ def test_a_dog_gets_bars(page: Page, server: Serving, foolbox_photos: list[Path]
     bars = page.locator("#bars li")
     expect(bars).to_have_count(3, timeout=PATIENCE_MS)
     expect(bars.first).to_contain_text("Bull Mastiff")
-    expect(bars.first.locator(".share")).to_have_text(f"{100 * share:.1f} %")
+    expect(bars.first.locator(".share")).to_have_text(f"{shares.share(share, 1)} %")
     expect(page.locator("#verdict")).to_contain_text(re.compile("I’m sure|Hard to tell"))
     expect(page.locator("#facts")).to_contain_text("efficientnet_lite0")
     expect(page.locator("#facts")).to_contain_text("ms")
@@ -62,6 +64,19 @@ def test_a_dog_gets_bars(page: Page, server: Serving, foolbox_photos: list[Path]
         arg=share,
     ).json_value()
     assert widths[0] > widths[1] > widths[2]
+
+
+def test_the_page_words_breeds_and_figures_as_everything_else_does(page: Page) -> None:
+    figures = [0, 0.0004, 0.001, 0.0123, 0.5, 0.99, 0.9989, 0.9994, 0.9996, 1]
+    said = page.evaluate(
+        """async ([breeds, figures]) => {
+            const { percent, title } = await import("/static/words.js");
+            return [breeds.map(title), figures.map(percent)];
+        }""",
+        [BREEDS, figures],
+    )
+    assert said[0] == [title(breed) for breed in BREEDS]
+    assert said[1] == [f"{shares.share(figure, 1)} %" for figure in figures]
 
 
 def test_what_is_no_dog_is_told_and_another_photo_can_follow(

@@ -26,6 +26,7 @@ from doggo.apps.drawn import write_drawn
 from doggo.core.breeds import title
 from doggo.core.errors import DoggoError, UsageError
 from doggo.core.records import Split, Verdict
+from doggo.core.shares import share
 
 T = TypeVar("T")
 _ASKED = 12  # photos sent over HTTP after a run on the owner's photos
@@ -49,7 +50,7 @@ class Asked:
     def cells(self) -> list[str]:
         said = "–"
         if self.verdict != Verdict.NOT_A_DOG:
-            said = ", ".join(f"{title(breed)} {share:.0%}" for breed, share in self.breeds[:3])
+            said = ", ".join(f"{title(breed)} {share(p)}%" for breed, p in self.breeds[:3])
         return [self.photo, self.known, self.verdict, said, f"{self.latency_ms:.0f}"]
 
 

@@ -15,6 +15,7 @@ from doggo.core.breeds import BREEDS, normalise, title
 from doggo.core.chat import Look, Preview, Refusal
 from doggo.core.errors import InputError
 from doggo.core.records import BreedProbability, Prediction, Verdict
+from doggo.core.shares import share
 
 SHOWN = 3
 """Breeds with a bar under a photo."""
@@ -98,13 +99,7 @@ def bars(language: str, breeds: Sequence[BreedProbability]) -> str:
 
 def percent(language: str, probability: float) -> str:
     """Return a probability as people read it: whole percents, but never 0 or 100 of them."""
-    if probability >= 0.995:
-        number = ">99"
-    elif probability < 0.01:
-        number = "<1"
-    else:
-        number = str(min(99, round(probability * 100)))
-    return texts.say(language, "number.percent", number=number)
+    return texts.say(language, "number.percent", number=share(probability))
 
 
 def hint(caption: str, labels: Sequence[str]) -> str | None:

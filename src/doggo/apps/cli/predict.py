@@ -166,6 +166,7 @@ def _print(path: Path, answer: Prediction | DoggoError, *, as_json: bool) -> Non
 def _words(answer: Prediction) -> str:
     from doggo.core.breeds import title
     from doggo.core.records import Verdict
+    from doggo.core.shares import share
 
     verdict = {
         Verdict.BREED: "I'm sure.",
@@ -176,7 +177,7 @@ def _words(answer: Prediction) -> str:
         return f"  {verdict}"
     lines = [
         f"  {title(item.breed):<32} {'█' * round(20 * item.probability):<20} "
-        f"{item.probability:6.1%}"
+        f"{share(item.probability, 1):>5}%"
         for item in answer.shown
     ]
     return "\n".join([f"  {verdict}", *lines])

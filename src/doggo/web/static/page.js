@@ -1,5 +1,6 @@
 // The page at `/`: a photo goes out, breeds with bars come in. No library, nothing from elsewhere.
-"use strict";
+
+import { percent, title } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const form = $("form");
@@ -26,12 +27,6 @@ const WORTH_ANOTHER_TRY = [408, 429, 500, 503];
 let photo = null; // the File that can be asked about again
 let asking = null; // the AbortController of the question under way
 let previewUrl = "";
-
-const title = (breed) =>
-  breed.split("_").map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join(" ");
-
-const percent = (share) =>
-  share > 0 && share < 0.001 ? "under 0.1 %" : `${(100 * share).toFixed(1)} %`;
 
 function show(state) {
   $("stage").dataset.state = state;
