@@ -20,9 +20,8 @@ from _dataset import SKIPPED, make_dataset, photos_folder
 from doggo.nets.backbones import DEFAULT, backbone
 from doggo.nets.features_graph import features_graph
 from doggo.nets.network import features_sha256, make_network
-from doggo.train.run import fastest_pair
 from doggo.vision.embeddings import BATCH, EmbeddingCache, EmbeddingKey, embed
-from doggo.vision.runtime import Pair, Session, open_session
+from doggo.vision.runtime import Pair, Session, fastest_pair, open_session
 from doggo.vision.view import View
 
 LEAST_RATIO = 0.85

@@ -26,9 +26,9 @@ from doggo.storage.shards import PixelReader
 from doggo.tracking.null import NullTracker
 from doggo.train.bootstrap import bootstrap_candidate
 from doggo.train.config import TrainConfig
-from doggo.train.run import fastest_pair, train
+from doggo.train.run import train
 from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, embed
-from doggo.vision.runtime import open_session
+from doggo.vision.runtime import fastest_pair, open_session
 
 
 def main() -> int:

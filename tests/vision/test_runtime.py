@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +21,6 @@ from doggo.vision.runtime import (
     OpenNetworks,
     Pair,
     Trial,
-    available_cores,
     choose_pair,
     fastest_pair,
     open_session,
@@ -77,49 +73,6 @@ def test_an_answer_does_not_depend_on_the_batch_its_place_or_the_threads(
         assert np.array_equal(session.run(images_NHWC[2:5])["logits"], alone[2:5])
         assert np.array_equal(session.run_here(images_NHWC)["logits"], alone)
         assert np.array_equal(session.run_here(images_NHWC[1:])["logits"], alone[1:])
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="threads are pinned on Linux")
-@pytest.mark.skipif(available_cores() < 2, reason="one core has nothing to pin")
-@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="needs openvino")
-@pytest.mark.parametrize("pinned", [True, False])
-def test_pinned_threads_stay_on_a_core_each_and_their_callers_stay_free(
-    pinned: bool, lite0: Path
-) -> None:
-    session = open_session(lite0, Pair("openvino", "f32"), pinned=pinned)
-    images_NHWC = np.zeros((4 * session.threads, 224, 224, 3), np.uint8)
-    everywhere = os.sched_getaffinity(0)
-    homes: set[int] = set()
-    with ThreadPoolExecutor(1) as pool:
-        work = pool.submit(lambda: [session.run(images_NHWC) for _ in range(8)])
-        while not work.done():
-            homes |= {core for cores in affinities() if len(cores) == 1 for core in cores}
-        callers = list(pool.map(lambda _: os.sched_getaffinity(0), range(1)))
-    assert homes == (everywhere if pinned else set())
-    assert [os.sched_getaffinity(0), *callers] == [everywhere, everywhere]
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="threads are pinned on Linux")
-@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="needs openvino")
-def test_a_single_thread_is_the_callers_own_and_is_not_pinned(lite0: Path) -> None:
-    session = open_session(lite0, Pair("openvino", "f32"), 1, pinned=True)
-    images_NHWC = np.zeros((1, 224, 224, 3), np.uint8)
-    everywhere = os.sched_getaffinity(0)
-    seen: set[frozenset[int]] = set()
-    with ThreadPoolExecutor(1) as pool:
-        work = pool.submit(lambda: [session.run_here(images_NHWC) for _ in range(20)])
-        while not work.done():
-            seen.update(affinities())
-    assert seen == {frozenset(everywhere)}
-
-
-def affinities() -> set[frozenset[int]]:
-    """Return the sets of cores that this process' threads may use."""
-    found = set()
-    for thread in Path("/proc/self/task").iterdir():
-        with suppress(ProcessLookupError):  # it ended meanwhile
-            found.add(frozenset(os.sched_getaffinity(int(thread.name))))
-    return found
 
 
 @pytest.mark.parametrize("pair", usable_pairs(), ids=lambda pair: pair.name)

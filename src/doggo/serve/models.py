@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -22,15 +21,13 @@ import numpy as np
 from doggo.core.errors import DoggoError, NoModelError
 from doggo.storage.bundles import BundleStore
 from doggo.vision.predictor import Predictor
-from doggo.vision.runtime import Pair, available_cores, open_session
+from doggo.vision.runtime import Pair, available_cores
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.5
 POLL_FAR_S = 5.0  # a look at an object store is a request that is paid for
 RETRY_S = 30.0  # a bundle never changes, but the disk it lies on may have failed for a moment
-
-_open_pinned = partial(open_session, pinned=True)  # a server computes all day
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +73,7 @@ class FixedBundle:
         return Wanted(name=str(self._folder))
 
     def load(self, wanted: Wanted) -> Predictor:
-        return Predictor.load(self._folder, pair=self._pair, open_network=_open_pinned)
+        return Predictor.load(self._folder, pair=self._pair)
 
 
 class ProductionBundle:
@@ -98,12 +95,7 @@ class ProductionBundle:
 
     def load(self, wanted: Wanted) -> Predictor:
         folder = self._store.folder(int(wanted.name))
-        return Predictor.load(
-            folder,
-            pair=self._pair,
-            expect_sha256=wanted.sha256,
-            open_network=_open_pinned,
-        )
+        return Predictor.load(folder, pair=self._pair, expect_sha256=wanted.sha256)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

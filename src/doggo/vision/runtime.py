@@ -27,7 +27,6 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -215,16 +214,12 @@ def _photos_together(pair: Pair) -> int:
     return 2 if pair.precision == "bf16" else 1
 
 
-def open_session(
-    network: Network, pair: Pair, threads: int = 0, *, pinned: bool = False
-) -> Session:
+def open_session(network: Network, pair: Pair, threads: int = 0) -> Session:
     """Load a network of one input, whose first axis counts the photos.
 
     Args:
         network: an ONNX file or its content.
         threads: requests computed at once; 0: one a core that this process may use.
-        pinned: OpenVINO's threads, if there is one a core, each stay on theirs. For a process
-            that answers all day; see docs/performance.md for what it gains and costs.
 
     Raises:
         UsageError: this machine cannot run the pair.
@@ -234,13 +229,9 @@ def open_session(
     if reason is not None:
         raise UsageError(f"cannot run {pair.name} here: {reason}")
     threads = threads or available_cores()
+    opener = _open_openvino if pair.runtime == "openvino" else _open_onnxruntime
     try:
-        if pair.runtime == "openvino":
-            # A single thread would be the caller's own, which is not ours to pin.
-            pinned = pinned and 1 < threads == available_cores()
-            compute, names = _open_openvino(network, pair, threads, pinned)
-        else:
-            compute, names = _open_onnxruntime(network, pair)
+        compute, names = opener(network, pair, threads)
     except (RuntimeError, ValueError, OSError) as error:
         raise _unloadable(network, pair, error) from error
     except Exception as error:
@@ -297,7 +288,9 @@ def _unloadable(network: Network, pair: Pair, error: Exception) -> BundleError:
     )
 
 
-def _open_onnxruntime(network: Network, pair: Pair) -> tuple[Compute, tuple[str, ...]]:
+def _open_onnxruntime(
+    network: Network, pair: Pair, threads: int
+) -> tuple[Compute, tuple[str, ...]]:
     session = _onnxruntime_session(network, batch_axis="N")
     axis = session.get_inputs()[0].shape[0]
     if isinstance(axis, str):
@@ -328,17 +321,14 @@ def _onnxruntime_session(network: Network, batch_axis: str) -> InferenceSession:
 _first_openvino_call = threading.Lock()
 
 
-def _open_openvino(
-    network: Network, pair: Pair, threads: int, pinned: bool
-) -> tuple[Compute, tuple[str, ...]]:
+def _open_openvino(network: Network, pair: Pair, threads: int) -> tuple[Compute, tuple[str, ...]]:
     import openvino
 
     # The first call fills a table under a C++ lock and imports numpy meanwhile: two threads
     # doing that at once wait for each other for ever (seen in OpenVINO 2026.4). Do it alone.
     with _first_openvino_call:
         openvino.Type.u8.to_dtype()
-    make = partial(_OpenVinoNetwork, network, pair, threads, pinned=pinned)
-    alone = make(photos=1)
+    alone = _OpenVinoNetwork(network, pair, threads, photos=1)
     making = threading.Lock()
     networks = {1: alone}
 
@@ -348,7 +338,7 @@ def _open_openvino(
             # Made when it is first needed: 0.4 s and 60 MB that one photo does not want.
             with making:
                 if photos not in networks:
-                    networks[photos] = make(photos=photos)
+                    networks[photos] = _OpenVinoNetwork(network, pair, threads, photos=photos)
         return networks[photos](input_n)
 
     return compute, alone.names
@@ -357,9 +347,7 @@ def _open_openvino(
 class _OpenVinoNetwork:
     """A network compiled for a fixed number of photos a request; thread-safe."""
 
-    def __init__(
-        self, network: Network, pair: Pair, threads: int, *, photos: int, pinned: bool
-    ) -> None:
+    def __init__(self, network: Network, pair: Pair, threads: int, *, photos: int) -> None:
         import openvino
 
         core = openvino.Core()
@@ -368,7 +356,7 @@ class _OpenVinoNetwork:
         shape = model.input(0).partial_shape
         shape[0] = photos
         model.reshape({0: shape})
-        compiled = core.compile_model(model, "CPU", _openvino_options(pair, threads, pinned))
+        compiled = core.compile_model(model, "CPU", _openvino_options(pair, threads))
         self.names = tuple(str(output.get_any_name()) for output in compiled.outputs)
         # A request holds its photos' activations and is not thread-safe: they are passed around.
         # One more than threads, so that the next photo waits in the runtime and not in Python.
@@ -388,12 +376,12 @@ class _OpenVinoNetwork:
             self._requests.put(request)
 
 
-def _openvino_options(pair: Pair, threads: int, pinned: bool) -> Mapping[str, object]:
+def _openvino_options(pair: Pair, threads: int) -> Mapping[str, object]:
     return {
         "INFERENCE_PRECISION_HINT": pair.precision,
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": threads,
-        "ENABLE_CPU_PINNING": pinned,
+        "ENABLE_CPU_PINNING": False,  # decoding shares these cores
     }
 
 
