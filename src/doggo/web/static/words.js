@@ -1,10 +1,10 @@
 // Keys and numbers as people read them: the rules of core/breeds.py and core/shares.py.
 
-const TITLES = { brabancon_griffon: "Brabançon Griffon", "shih-tzu": "Shih-Tzu" };
+const TITLES = new Map([["brabancon_griffon", "Brabançon Griffon"], ["shih-tzu", "Shih-Tzu"]]);
 const SMALL_WORDS = ["and", "de", "des", "du", "of", "the"];
 
 export const title = (breed) =>
-  TITLES[breed] ??
+  TITLES.get(breed) ??
   breed
     .split("_")
     .map((word, place) =>
