@@ -69,6 +69,16 @@ def test_the_right_secret_opens_and_the_update_is_there(served: Served) -> None:
     assert update["update_id"] in served.ids()
 
 
+def test_its_answers_are_counted_under_its_route(served: Served) -> None:
+    def counted() -> float:
+        return served.serving.metric(f'doggo_requests_total{{route="{WEBHOOK}",status="403"}}')
+
+    assert served.post(a_text(), "wrong").status_code == 403
+    before = counted()
+    assert served.post(a_text(), "wrong").status_code == 403
+    assert counted() == before + 1
+
+
 @pytest.mark.parametrize(
     "secret",
     ["", "wrong", SECRET[:-1], SECRET + "x", SECRET.upper(), "x" * 60_000],

@@ -36,13 +36,15 @@ def webhook_route(take: Callable[[], Take | None], secret: str) -> Route:
     expected = secret.encode()
 
     async def webhook(request: Request) -> Response:
+        request.scope["route"] = route  # what the metrics count by; FastAPI names its own only
         refusal = _refusal(request, expected)
         if refusal is not None:
             return Response(status_code=refusal)
         ready = take()
         return _later() if ready is None else await _taken(request, ready)
 
-    return Route(PATH, webhook, methods=["POST"])
+    route = Route(PATH, webhook, methods=["POST"])
+    return route
 
 
 async def _taken(request: Request, take: Take) -> Response:

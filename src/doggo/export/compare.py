@@ -24,12 +24,12 @@ from doggo.core.metrics import wilson_interval
 from doggo.export.formats import read_torchscript
 from doggo.nets.network import DogNet
 from doggo.vision.bundle import PARITY_TOLERANCE, Parity
+from doggo.vision.cores import available_cores
 from doggo.vision.runtime import (
     REFERENCE,
     Pair,
     Session,
     Trial,
-    available_cores,
     open_session,
 )
 from doggo.vision.verdict import calibrated

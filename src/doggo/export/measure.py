@@ -40,6 +40,7 @@ from doggo.export.compare import (
 from doggo.nets.cut import cut
 from doggo.storage.shards import PixelReader
 from doggo.vision.bundle import PARITY_TOLERANCE, ValidationAnswer, ValidationAnswers
+from doggo.vision.cores import available_cores
 from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, embed
 from doggo.vision.runtime import (
     REFERENCE,
@@ -47,7 +48,6 @@ from doggo.vision.runtime import (
     Pair,
     Session,
     Trial,
-    available_cores,
     choose_pair,
     open_session,
     usable_pairs,

@@ -7,7 +7,6 @@ manifest is the latest at the end. Killed anywhere, the next run goes on from th
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from doggo.storage.photos import PhotoStore, Removal
 from doggo.storage.pixels import PixelKey, Place
 from doggo.storage.spool import Spool
 from doggo.vision import owner_step
+from doggo.vision.cores import available_cores
 from doggo.vision.photo import DEFAULT_SHORT_SIDE_PX, decoder_name
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def preprocess(
         if max_data is not None:
             chosen = choose(photos, sides, max_data, seed)
             wanted = [photo for photo in photos if photo.photo_id in chosen]
-        lost = shards.decode_missing(wanted, raw, workers or os.cpu_count() or 1, progress)
+        lost = shards.decode_missing(wanted, raw, workers or available_cores(), progress)
         wanted = [photo for photo in wanted if photo.photo_id not in lost]
         manifest = manifests.manifest_of(tuple(_rows(wanted, sides, shards.places, raw)), key, seed)
         if not manifest.rows:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from doggo.core.errors import BusyError, NoModelError, PhotoError
 from doggo.core.records import Prediction
-from doggo.vision.runtime import available_cores
+from doggo.vision.cores import available_cores
 
 
 class Model(Protocol):

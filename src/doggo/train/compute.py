@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import torch
 
+from doggo.vision.cores import available_cores
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 _KEPT_BYTES = 2**30
 
@@ -40,6 +42,14 @@ def choose_compute() -> Compute:
         return Compute(accelerator="cpu", precision="32-true")
     half = "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
     return Compute(accelerator="gpu", precision=half)
+
+
+def stay_within_quota() -> None:
+    """Compute on no more threads than a container's limit feeds: torch counts the machine's cores.
+
+    It stays so for the process.
+    """
+    torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
 
 
 def keep_freed_memory() -> None:

@@ -20,7 +20,7 @@ from doggo.tracking.port import Metric, Run
 from doggo.train.activations import ActivationKey, activations
 from doggo.train.charts import draw_batch
 from doggo.train.checkpoints import checkpoint_folder, is_done
-from doggo.train.compute import choose_compute, keep_freed_memory
+from doggo.train.compute import choose_compute, keep_freed_memory, stay_within_quota
 from doggo.train.config import LAST, TrainConfig
 from doggo.train.finetune import answers, finetune
 from doggo.train.loaders import Examples, InOrder, Photos, in_batches
@@ -43,6 +43,7 @@ def train_on_pixels(
     compute = choose_compute()
     if compute.accelerator == "cpu":
         keep_freed_memory()
+        stay_within_quota()
     run.log_params({"accelerator": compute.accelerator, "precision": compute.precision})
     root = inputs.cache / "finetune"
     with checkpoint_folder(root, _identity(network, inputs, config)) as folder:

@@ -10,7 +10,6 @@ Legend: N photos, S side in pixels.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -23,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from doggo.core.records import ManifestRow
 from doggo.train.augment import augment
+from doggo.vision.cores import available_cores
 from doggo.vision.embeddings import Pixels
 from doggo.vision.view import View
 
@@ -170,5 +170,5 @@ def loading_workers(*, gpu: bool, devices: int) -> int:
     On a processor none: the network itself has need of every core, and a photo costs a fiftieth
     of its training step. A GPU waits for photos.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = available_cores()
     return min(_MOST_WORKERS, max(1, cores // devices - 1)) if gpu else 0

@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doggo.core.errors import BundleError, UsageError
+from doggo.vision.cores import available_cores
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -270,13 +271,6 @@ class Opener(Protocol):
     def __call__(self, network: Network, pair: Pair, threads: int = 0) -> Session:
         """See `open_session`."""
         ...
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _unloadable(network: Network, pair: Pair, error: Exception) -> BundleError:

@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import IO, Generic, TypeVar, cast
 
 from doggo.core.errors import DoggoError, StorageError
+from doggo.vision.cores import available_cores
 
 Context = TypeVar("Context")
 Task = TypeVar("Task")
@@ -70,7 +71,7 @@ class Workers(Generic[Task, Answer]):
 
     def __init__(self, target: str, *, count: int = 0, timeout_s: float = 300.0) -> None:
         self.target = target
-        self.count = count or os.cpu_count() or 1
+        self.count = count or available_cores()
         self.timeout_s = timeout_s
         self._processes: list[_Process] = []
 
