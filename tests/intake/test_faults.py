@@ -48,16 +48,24 @@ class Undisturbed:
     state: dict[str, object]
     photo_ids: list[str]
     raw_objects: int
+    take_in_s: float
     prepare_s: float
 
     @classmethod
     def of(cls, folder: Path, root: Path) -> Undisturbed:
         home = Home.open(root)
-        home.take_in(folder)
         began = time.monotonic()
+        home.take_in(folder)
+        taken_in = time.monotonic()
         photo_ids = [row.photo_id for row in home.prepare().rows]
-        took_s = time.monotonic() - began
-        return cls(folder, home.state(), photo_ids, raw_objects(root), took_s)
+        return cls(
+            folder,
+            home.state(),
+            photo_ids,
+            raw_objects(root),
+            take_in_s=taken_in - began,
+            prepare_s=time.monotonic() - taken_in,
+        )
 
     def check(self, root: Path) -> None:
         """One more run completes the killed ones, and leaves the same."""
@@ -85,8 +93,10 @@ def is_alive(process: psutil.Process) -> bool:
 
 def kill_once(root: Path, undisturbed: Undisturbed, rng: random.Random) -> None:
     """Kill a run somewhere in its work: from its first file on, or while it preprocesses."""
-    everything = undisturbed.raw_objects
-    wanted, within_s = rng.randrange(raw_objects(root), everything), 0.05
+    there, everything = raw_objects(root), undisturbed.raw_objects
+    # In the first half of what is left, and soon: a quick machine would be done with all of it.
+    wanted = rng.randrange(there, there + (everything - there + 1) // 2)
+    within_s = undisturbed.take_in_s / 20
     if rng.random() < 0.2:
         wanted, within_s = everything, undisturbed.prepare_s
     process = start(root, undisturbed.folder, "--prepare")
