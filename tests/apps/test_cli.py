@@ -26,6 +26,16 @@ BREEDS, PICTURES = 5, 14
 Finished = tuple[Path, dict[str, Any]]
 
 
+@pytest.mark.parametrize("group", [(), ("models",), ("data",), ("bot",), ("buckets",), ("import",)])
+def test_the_list_of_commands_is_told_in_whole_sentences(
+    tmp_path: Path, group: tuple[str, ...]
+) -> None:
+    done = run_doggo(tmp_path / "home", *group, "--help", COLUMNS="80")
+    _, _, commands = done.out.partition("Commands:\n")
+    assert commands
+    assert not [line for line in commands.splitlines() if line.endswith("...")]
+
+
 def test_run_goes_the_whole_way(finished_run: Finished) -> None:
     _, said = finished_run
     assert said["intake"]["added"] == BREEDS * PICTURES == said["photos"]

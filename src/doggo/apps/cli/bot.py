@@ -24,7 +24,7 @@ def run(
         Path | None, typer.Option(help="Bundle folder; else what is in production.")
     ] = None,
 ) -> None:
-    """Answer photos in Telegram: polls, so that TELE_API_KEY alone is enough."""
+    """Answer photos in Telegram. It polls: TELE_API_KEY alone is enough."""
     from doggo import wiring
     from doggo.apps.api import serve
     from doggo.apps.bot import run_polling, served_bot

@@ -51,7 +51,7 @@ def copy(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Copy or move objects from one bucket to another; each copy is read back and compared."""
+    """Copy or move objects from one bucket to another. Each copy is read back and compared."""
     from doggo.storage.transfer import copy_objects
 
     with progress_bars() as progress:

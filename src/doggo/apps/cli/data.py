@@ -41,7 +41,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def intake(paths: Paths, labels: Labels = None, new: New = False, json: Json = False) -> None:
-    """Take labelled photos in: check, deduplicate, strip metadata, store."""
+    """Take labelled photos in. They are checked, deduplicated and stored without metadata."""
     from doggo import flow, wiring
     from doggo.results import intake_text
 
@@ -113,7 +113,7 @@ def run(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Go the whole way in one process: photos in, a tested model in production out."""
+    """Go the whole way: photos in, a tested model in production out."""
     from doggo import flow, wiring
 
     with progress_bars() as progress, wiring.open_stores() as stores:

@@ -45,7 +45,7 @@ def stanford_dogs(
         bool, typer.Option("--json", help="Print one JSON document on stdout.")
     ] = False,
 ) -> None:
-    """Download Stanford Dogs (794 MB): 120 breeds, with its official lists."""
+    """Download Stanford Dogs: 120 breeds, official lists, 794 MB."""
     from doggo.apps import stanford_dogs as dataset
 
     say(dataset.TERMS)

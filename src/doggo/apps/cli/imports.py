@@ -35,7 +35,7 @@ def neptune(
     ] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Import runs, metrics, files and the model registry of Neptune; safe to run again."""
+    """Import an export of Neptune: runs, metrics, files and models. Safe to run again."""
     from doggo import wiring
     from doggo.tracking.neptune_import import import_export
 

@@ -34,7 +34,7 @@ def list_versions(json: Json = False) -> None:
 
 @app.command()
 def show(version: Version, json: Json = False) -> None:
-    """Show one version: its labels, view, thresholds, metrics, files and history."""
+    """Show one version: labels, view, thresholds, metrics, history."""
     from doggo import wiring
     from doggo.registry.run import describe
 
@@ -93,7 +93,7 @@ def rollback(
 
 @app.command()
 def sync(json: Json = False) -> None:
-    """Take an alias moved in the tracker through the gate, or put it back."""
+    """Take an alias moved in the tracker through the gate, or undo it."""
     from doggo import flow, wiring
 
     with progress_bars() as progress, wiring.open_stores() as stores:
@@ -125,7 +125,7 @@ def export(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Copy a verified bundle out, for `doggo serve --bundle DIR` elsewhere."""
+    """Copy a bundle out, for `doggo serve --bundle DIR` elsewhere. It is verified first."""
     from doggo import wiring
     from doggo.registry.run import export_bundle
     from doggo.vision.bundle import bundle_sha256

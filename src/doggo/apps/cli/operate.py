@@ -23,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loopback.")] = 5000,
 ) -> None:
-    """Open the tracker's pages, and keep its aliases and production in step."""
+    """Open the tracker, and keep its aliases and production in step."""
     from doggo import wiring
     from doggo.apps.ui import run_ui
 

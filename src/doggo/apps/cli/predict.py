@@ -64,7 +64,7 @@ def serve(
         bool, typer.Option("--no-bot", help="Leave Telegram alone even if TELE_API_KEY is set.")
     ] = False,
 ) -> None:
-    """Serve the page, the API and the metrics, and the bot if TELE_API_KEY is set."""
+    """Serve the page, the API and the metrics; with a token the bot."""
     from doggo import wiring
     from doggo.apps.api import serve as run_server
 

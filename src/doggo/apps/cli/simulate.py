@@ -24,7 +24,7 @@ def simulate(
         bool, typer.Option("--no-browser", help="Only print the page's address.")
     ] = False,
 ) -> None:
-    """Chat with the bot in a rehearsed Telegram, in the browser; needs no token."""
+    """Chat with the bot in the browser, without Telegram or a token."""
     from doggo import wiring
     from doggo.apps.simulate import simulate as rehearse
 

@@ -43,7 +43,7 @@ def bootstrap(
     ] = True,
     json: Json = False,
 ) -> None:
-    """Make a 120-breed model from packaged ImageNet weights, before any training."""
+    """Make a 120-breed model from ImageNet weights; trains nothing."""
     from doggo import flow, wiring
 
     with progress_bars() as progress, wiring.open_stores() as stores:
@@ -74,7 +74,7 @@ def experiment(
     again: Again = False,
     json: Json = False,
 ) -> None:
-    """Train on a small sample to compare settings; never registers anything."""
+    """Train on a small sample to compare settings. Registers nothing."""
     from doggo import flow, wiring
     from doggo.results import experiment_json, experiment_text
 
@@ -170,7 +170,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option("--out", help="Where to write the report.")] = None,
     json: Json = False,
 ) -> None:
-    """Score a model on the test split (or any labelled folder) and write the report."""
+    """Score a model on the test split and write the report."""
     from doggo import flow, wiring
 
     if labels is not None and photos is None:
