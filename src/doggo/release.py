@@ -27,14 +27,13 @@ from doggo.storage.buckets import Bucket
 from doggo.storage.shards import PixelReader
 from doggo.stores import Stores, work_folder
 from doggo.timings import Spans, Stopwatch
-from doggo.vision.bundle import NETWORK_FILE, parse_bundle, read_validation
+from doggo.vision.bundle import NETWORK_FILE, parse_bundle, read_bundle, read_validation
 from doggo.vision.runtime import OpenNetworks
 
 if TYPE_CHECKING:
     from doggo.evaluate.kept import KeptFeatures
     from doggo.evaluate.labelled import LabelledPhoto
     from doggo.train.config import TrainConfig
-    from doggo.vision.bundle import Bundle
     from doggo.vision.predictor import Predictor
 
 
@@ -268,11 +267,13 @@ class Release:
         words = config.resolved().words()
         for version in reversed(self.stores.bundles.versions()):
             try:
-                bundle: Bundle = parse_bundle(self.stores.bundles.papers(version))
+                bundle = parse_bundle(self.stores.bundles.papers(version))
+                if bundle.manifest_id != manifest.manifest_id or dict(bundle.config) != words:
+                    continue
+                read_bundle(self.stores.bundles.folder(version))
             except BundleError:
                 continue  # damaged: making it again is right
-            if bundle.manifest_id == manifest.manifest_id and dict(bundle.config) == words:
-                return version
+            return version
         return None
 
 

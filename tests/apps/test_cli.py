@@ -87,6 +87,14 @@ def test_run_again_makes_nothing_new(home: Path, drawn_folder: Path) -> None:
     assert len(run_doggo(home, "models", "list", "--json").json()) == 1
 
 
+def test_a_model_whose_weights_were_damaged_is_made_again(home: Path) -> None:
+    [network] = home.rglob("v0001/model.onnx")
+    network.chmod(0o600)
+    network.write_bytes(network.read_bytes()[:-1] + b"?")
+    said = run_doggo(home, "train", "--json").json()
+    assert (said["version"], said["promoted"], said["already"]) == (2, True, False)
+
+
 def test_more_photos_make_a_second_version_that_can_be_rolled_back(
     home: Path, tmp_path: Path
 ) -> None:

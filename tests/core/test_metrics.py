@@ -259,6 +259,24 @@ def test_the_interval_of_macro_auroc_holds_the_truth_as_often_as_it_says() -> No
     assert 0.92 < np.mean([low <= truth <= high for low, high in intervals]) < 0.98
 
 
+@pytest.mark.parametrize("photos", [20, 23, 30])
+def test_the_interval_of_macro_auroc_is_as_wide_as_a_few_photos_a_class_make_it(
+    photos: int,
+) -> None:
+    truth = metrics.macro_auroc(*_noisy(60_000, 10, seed=1))
+    intervals = [metrics.macro_auroc_interval(*_noisy(photos, 10, seed=s)) for s in range(400)]
+    assert 0.91 < np.mean([low <= truth <= high for low, high in intervals]) < 0.99
+
+
+def test_one_photo_a_class_has_no_spread_and_one_among_others_has_theirs() -> None:
+    assert metrics.macro_auroc_interval(*_noisy(10, 10, seed=0)) == (0.0, 1.0)
+    scores_NK, labels_N = _noisy(40, 4, seed=0)
+    few = np.flatnonzero((labels_N != 3) | (np.arange(40) == 3))
+    low, high = metrics.macro_auroc_interval(scores_NK[few], labels_N[few])
+    whole = metrics.macro_auroc_interval(scores_NK, labels_N)
+    assert whole[1] - whole[0] < high - low < 1
+
+
 def test_the_interval_of_macro_auroc_stays_inside_and_knows_its_ends() -> None:
     labels_N = np.arange(12) % 3
     assert metrics.macro_auroc_interval(np.eye(3)[labels_N], labels_N) == (1.0, 1.0)

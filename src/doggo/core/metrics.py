@@ -126,13 +126,15 @@ def macro_auroc_interval(scores_NK: ArrayLike, labels_N: ArrayLike, z: float = Z
     """Return the interval of `macro_auroc` over photos like these; 95 % by default.
 
     DeLong, DeLong and Clarke-Pearson 1988: the spread of each photo's placement among the
-    others. A photo is a positive of one class and a negative of all others, so its shares are
-    added over the classes before they are squared. On the logit scale, which keeps it inside
-    [0, 1]. Where every photo is in order it has no width; without any curve it is (0, 1).
+    others, over n - 1 of them. A photo is a positive of one class and a negative of all others, so
+    its shares are added over the classes before they are squared. One positive alone has no
+    spread: it is given the mean one of the classes that have more. On the logit scale, which keeps
+    it inside [0, 1]. Where every photo is in order it has no width; without any curve, or without
+    a class of two positives, it is (0, 1).
     """
     checked_NK, truth_N = _checked(scores_NK, labels_N)
     share_N = np.zeros(len(truth_N))
-    areas = []
+    areas, variances = [], []
     for label in np.unique(truth_N):
         positive_N = truth_N == label
         if positive_N.all():
@@ -140,17 +142,29 @@ def macro_auroc_interval(scores_NK: ArrayLike, labels_N: ArrayLike, z: float = Z
         above, below = checked_NK[positive_N, label], checked_NK[~positive_N, label]
         won, lost = _places(above, below), 1 - _places(below, above)
         areas.append(float(won.mean()))
-        share_N[positive_N] += (won - won.mean()) / len(won)
-        share_N[~positive_N] += (lost - lost.mean()) / len(lost)
+        if len(won) > 1:
+            variances.append(float(won.var(ddof=1)))
+        share_N[positive_N] += _deviations(won)
+        share_N[~positive_N] += _deviations(lost)
     if not areas:
         return Interval(0.0, 1.0)
     area = float(np.mean(areas))
     if area in {0.0, 1.0}:
         return Interval(area, area)
-    deviation = float(np.sqrt(np.sum((share_N / len(areas)) ** 2)))
+    if not variances:
+        return Interval(0.0, 1.0)
+    alone = len(areas) - len(variances)
+    variance = float(np.sum(share_N**2)) + alone * float(np.mean(variances))
+    deviation = float(np.sqrt(variance)) / len(areas)
     half = z * deviation / (area * (1 - area))
     logit = np.log(area / (1 - area))
     return Interval(*(float(1 / (1 + np.exp(-end))) for end in (logit - half, logit + half)))
+
+
+def _deviations(values: F64) -> F64:
+    """Return each value's part in the error of their mean: its square, summed, is var / n."""
+    n = len(values)
+    return np.asarray((values - values.mean()) / np.sqrt(n * max(n - 1, 1)), np.float64)
 
 
 def _places(values: F64, others: F64) -> F64:
