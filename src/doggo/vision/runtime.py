@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from doggo.core.errors import BundleError, UsageError
 from doggo.vision.cores import available_cores
+from doggo.vision.telemetry import tell_nobody
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -230,6 +231,7 @@ def open_session(network: Network, pair: Pair, threads: int = 0) -> Session:
     if reason is not None:
         raise UsageError(f"cannot run {pair.name} here: {reason}")
     threads = threads or available_cores()
+    tell_nobody()
     opener = _open_openvino if pair.runtime == "openvino" else _open_onnxruntime
     try:
         compute, names = opener(network, pair, threads)
@@ -383,6 +385,7 @@ def _has_bf16() -> bool:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         return bool(_BF16_FLAGS & set(cpuinfo.read_text().split()))
+    tell_nobody()
     import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
