@@ -67,12 +67,17 @@ def share(prediction: Prediction) -> int:
 
 
 def scenario(
-    play: Callable[[Batcher, FirstByte], Awaitable[None]], queue_size: int = 64, runners: int = 1
+    play: Callable[[Batcher, FirstByte], Awaitable[None]],
+    queue_size: int = 64,
+    runners: int = 1,
+    queue_bytes: int = 2**20,
 ) -> FirstByte:
     model = FirstByte()
 
     async def run() -> None:
-        batcher = Batcher(lambda: model, queue_size=queue_size, runners=runners)
+        batcher = Batcher(
+            lambda: model, queue_size=queue_size, queue_bytes=queue_bytes, runners=runners
+        )
         await play(batcher, model)
         model.may_decode.set()
         model.may_run.set()
@@ -128,6 +133,24 @@ def test_a_full_queue_says_when_to_come_back_and_recovers() -> None:
         assert share(await batcher.submit(b"\x52")) == 0x52
 
     scenario(play, queue_size=4)
+
+
+def test_a_queue_full_of_bytes_is_full_and_recovers() -> None:
+    photo = b"\x50" * 1000
+
+    async def play(batcher: Batcher, model: FirstByte) -> None:
+        model.may_run.clear()
+        waiting = [batcher.submit(photo) for _ in range(3)]
+        with pytest.raises(BusyError):
+            batcher.submit(photo)
+        waiting[-1].cancel()
+        await asyncio.sleep(0)
+        waiting[-1] = batcher.submit(photo)
+        model.may_run.set()
+        await asyncio.gather(*waiting)
+        assert share(await batcher.submit(b"\x52" * 3000)) == 0x52
+
+    scenario(play, queue_bytes=3000)
 
 
 def test_a_cancelled_photo_frees_its_place_at_once_and_is_not_looked_at() -> None:

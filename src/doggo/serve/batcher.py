@@ -70,6 +70,7 @@ class Batcher:
         current: gives the model in service, or None; asked once a photo, so a model that is
             swapped in takes the next photo and the old one finishes its own.
         queue_size: photos that may be inside at once.
+        queue_bytes: their bytes: 64 photos at their limit would be 1.3 GB.
         runners: threads that answer; 0: one a core, and one more.
         observe_batch: told how many photos went through the network together, from a runner.
     """
@@ -79,15 +80,16 @@ class Batcher:
         current: Callable[[], Model | None],
         *,
         queue_size: int,
+        queue_bytes: int = 256 * 2**20,
         runners: int = 0,
         observe_batch: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._current = current
-        self._queue_size = queue_size
+        self._queue_size, self._queue_bytes = queue_size, queue_bytes
         self._observe_batch = observe_batch
         self._loop = asyncio.get_running_loop()
         self._inbox: SimpleQueue[_Job | None] = SimpleQueue()
-        self._inside = 0
+        self._inside = self._inside_bytes = 0
         self._seconds_per_photo = 0.01
         self._closing = False
         self._empty = asyncio.Event()
@@ -120,7 +122,7 @@ class Batcher:
 
         Raises:
             NoModelError: nothing is in service.
-            BusyError: the queue has not that many places, or the server is closing.
+            BusyError: the queue has not that many places or bytes, or the server is closing.
         """
         model = model or self._current()
         if model is None:
@@ -128,19 +130,28 @@ class Batcher:
                 "no model is in production yet: run `doggo bootstrap`, or train one with "
                 "`doggo run PHOTOS`; this server picks it up by itself"
             )
-        if self._closing or self._inside + len(photos) > self._queue_size:
+        if self._closing or not self._has_room(photos):
             raise BusyError(self._retry_after_s())
         return [self._take_in(data, model) for data in photos]
+
+    def _has_room(self, photos: Sequence[bytes]) -> bool:
+        more_bytes = sum(map(len, photos))
+        return (
+            self._inside + len(photos) <= self._queue_size
+            and self._inside_bytes + more_bytes <= self._queue_bytes
+        )
 
     def _take_in(self, data: bytes, model: Model) -> asyncio.Future[Prediction]:
         job = _Job(data, model, self._loop.create_future())
         job.future.add_done_callback(lambda _: self._leave(job))
         self._inside += 1
+        self._inside_bytes += len(data)
         self._empty.clear()
         self._inbox.put(job)
         return job.future
 
     def _leave(self, job: _Job) -> None:
+        self._inside_bytes -= len(job.data)
         job.data = b""  # a cancelled job may still lie in the queue
         self._inside -= 1
         if self._inside == 0:
