@@ -1,5 +1,6 @@
 import io
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from tests.pictures import KINDS, SECRETS, XMP, encode, exif, picture, telling
 
 from doggo.core.errors import PhotoError, Rejection
+from doggo.vision import png
 from doggo.vision.metadata import strip_metadata
 from doggo.vision.photo import canonical, prepare
 
@@ -178,6 +180,15 @@ def test_an_animated_png_loses_its_other_frames() -> None:
     clean, _ = strip_metadata(film)
     assert b"fdAT" not in clean
     assert np.array_equal(canonical(clean), canonical(encode(picture(), "PNG")))
+
+
+def test_of_many_profiles_of_a_png_the_first_stays() -> None:
+    data = encode(picture(), "PNG", icc_profile=b"first")
+    start = data.index(b"iCCP") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4])
+    bomb = png.make_chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(1_000_000)))
+    clean, _ = strip_metadata(data[:end] + bomb * 50 + data[end:])
+    assert clean == strip_metadata(data)[0]
 
 
 def test_gif_and_tiff_become_a_png_of_full_size() -> None:

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from doggo.core.errors import PhotoError, Rejection
 from doggo.vision.exif import empty_exif
-from doggo.vision.isobmff import Box, Item, boxes, items, meta_box, properties_box
+from doggo.vision.isobmff import (
+    Box,
+    Item,
+    boxes,
+    boxes_within,
+    items,
+    meta_box,
+    properties_box,
+)
 
 _KEPT_TOP_LEVEL = frozenset({b"ftyp", b"meta", b"mdat", b"moov", b"free", b"skip"})
 _METADATA_ITEMS = frozenset({b"Exif", b"mime", b"uri "})
@@ -38,10 +46,9 @@ def _blanked(data: bytes) -> bytes:
     clean = bytearray(data)
     top = list(boxes(data, 0, len(data)))
     for box in top:
-        if box.kind == b"moov":
-            _blank_user_data(clean, data, box)
-        elif box.kind not in _KEPT_TOP_LEVEL:
+        if box.kind not in _KEPT_TOP_LEVEL:
             _free(clean, box)
+    _blank_user_data(clean, data, [box for box in top if box.kind == b"moov"])
     meta = meta_box(data)
     properties = properties_box(data, meta) if meta else None
     if properties is not None:
@@ -62,12 +69,12 @@ def _free(clean: bytearray, box: Box) -> None:
     clean[box.body : box.end] = bytes(box.end - box.body)
 
 
-def _blank_user_data(clean: bytearray, data: bytes, parent: Box) -> None:
-    for box in boxes(data, parent.body, parent.end):
+def _blank_user_data(clean: bytearray, data: bytes, films: list[Box]) -> None:
+    inside = boxes_within(data, films)
+    tracks = [box for box in inside if box.kind == b"trak"]
+    for box in [*inside, *boxes_within(data, tracks)]:
         if box.kind in (b"udta", b"meta", b"uuid"):
             _free(clean, box)
-        elif box.kind == b"trak" and parent.kind == b"moov":
-            _blank_user_data(clean, data, box)
 
 
 def _blank_item(clean: bytearray, item: Item) -> None:

@@ -18,6 +18,7 @@ SOI, EOI, SOS, DQT, DHT, DRI, COM = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xDD, 0xFE
 APP0, APP1, APP2, APP14 = 0xE0, 0xE1, 0xE2, 0xEE
 FRAMES = frozenset(range(0xC0, 0xD0)) - {DHT, 0xC8, 0xCC}  # SOFn
 PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+LOSSLESS = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
 ARITHMETIC = frozenset({0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 ICC_HEADER = b"ICC_PROFILE\0"
 EXIF_HEADER = b"Exif\0\0"
@@ -131,11 +132,16 @@ def find_frame(data: bytes, segments: list[Segment]) -> Frame:
     """Return the one frame of the file.
 
     Raises:
-        PhotoError: BROKEN if there is none, more than one, or it makes no sense.
+        PhotoError: BROKEN if there is none, more than one, or it makes no sense, or is lossless.
     """
     frames = [segment for segment in segments if segment.marker in FRAMES]
     if len(frames) != 1:
         raise PhotoError(Rejection.BROKEN, f"this JPEG is damaged ({len(frames)} frame headers)")
+    if frames[0].marker in LOSSLESS:
+        # libjpeg-turbo promises to scale these, then writes all of it past the end of our array.
+        raise PhotoError(
+            Rejection.BROKEN, "this JPEG is of a rare kind (lossless): save it as a plain JPEG"
+        )
     body = frames[0].body(data)
     try:
         precision_bits, height_px, width_px, count = struct.unpack_from(">BHHB", body)
@@ -151,15 +157,18 @@ def find_frame(data: bytes, segments: list[Segment]) -> Frame:
     return Frame(frames[0].marker, precision_bits, width_px, height_px, sampling, ids)
 
 
-def scan_samples(data: bytes, segments: list[Segment], frame: Frame) -> float:
+def scans(data: bytes, segments: list[Segment]) -> list[bytes]:
+    """Return the component ids of each scan, a byte each."""
+    bodies = [segment.body(data) for segment in segments if segment.marker == SOS]
+    return [body[1 : 1 + 2 * body[0] : 2] for body in bodies]
+
+
+def scan_samples(scans: list[bytes], frame: Frame) -> float:
     """Return how many samples a pixel all scans together visit: what decoding time grows with."""
-    weights = dict(zip(frame.component_ids, frame.component_samples, strict=True))
-    total = 0.0
-    for segment in segments:
-        if segment.marker == SOS:
-            body = segment.body(data)
-            total += sum(weights.get(name, 0.0) for name in body[1 : 1 + 2 * body[0] : 2])
-    return total
+    weights: dict[int, float] = {}
+    for name, samples in zip(frame.component_ids, frame.component_samples, strict=True):
+        weights[name] = max(samples, weights.get(name, 0.0))  # a hostile file repeats ids
+    return sum(weights.get(name, 0.0) for ids in scans for name in ids)
 
 
 def orientation_of(data: bytes, segments: list[Segment]) -> int:

@@ -103,7 +103,12 @@ def _keeps(data: bytes, segment: jpeg.Segment) -> bool:
 
 def _strip_png(data: bytes) -> bytes:
     chunks = png.split_chunks(data)
-    kept = [data[chunk.start : chunk.end] for chunk in chunks if chunk.kind in _PNG_KEPT]
+    kept, profiles = [], 0
+    for chunk in chunks:
+        profiles += chunk.kind == b"iCCP"
+        # The first profile is the one (libpng): a hostile file has thousands to be unpacked.
+        if chunk.kind in _PNG_KEPT and (chunk.kind != b"iCCP" or profiles == 1):
+            kept.append(data[chunk.start : chunk.end])
     orientation = png.orientation_of(data, chunks)
     if orientation != UPRIGHT:
         kept.insert(1, png.make_chunk(b"eXIf", minimal_exif(orientation)))

@@ -35,13 +35,18 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What IHDR and eXIf say; sizes are those of the stored rows."""
+    """What IHDR, tRNS and eXIf say; sizes are those of the stored rows.
+
+    Attributes:
+        one_is_clear: whether a colour or entries of the palette are transparent (tRNS).
+    """
 
     width_px: int
     height_px: int
     bits_per_pixel: int
     decoded_bytes_per_pixel: float
     interlaced: bool
+    one_is_clear: bool
     orientation: int
 
 
@@ -98,6 +103,7 @@ def read_info(data: bytes) -> Info:
         bits_per_pixel=depth * _CHANNELS[colour],
         decoded_bytes_per_pixel=decoded,
         interlaced=bool(interlace),
+        one_is_clear=any(chunk.kind == b"tRNS" for chunk in chunks),
         orientation=orientation_of(data, chunks),
     )
 
