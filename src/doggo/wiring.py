@@ -29,18 +29,25 @@ def settings() -> Settings:
     """Return the settings of this process, read once.
 
     Raises:
-        UsageError: an environment variable or a line of `.env` has a value that cannot be.
+        UsageError: an environment variable or a line of `.env` has a value that cannot be, or
+            `.env` is no text.
     """
     from pydantic import ValidationError
 
     from doggo.core.errors import UsageError
+    from doggo.settings import in_plain_words
 
     try:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"]).upper()
-        raise UsageError(f"setting {name}: {first['msg'].lower()}") from error
+        name = "_".join(str(part) for part in first["loc"])
+        name = f"DOGGO_{name.upper()}" if name in Settings.model_fields else name.upper()
+        raise UsageError(f"setting {name}: {in_plain_words(first['msg'])}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{Path('.env').absolute()} is not in UTF-8 (byte {error.start}): save it as UTF-8"
+        ) from error
 
 
 def open_bundles() -> BundleStore:
