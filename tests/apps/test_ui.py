@@ -59,7 +59,9 @@ def test_pages_that_do_not_start_are_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _pages_that(monkeypatch, do="sys.stderr.write('a traceback\\nno such table\\n'); sys.exit(3)")
-    with pytest.raises(StorageError, match="ended with code 3: no such table; .*pages.log") as told:
+    with pytest.raises(
+        StorageError, match=r"ended with code 3: no such table; .*pages\.log"
+    ) as told:
         ui.run_ui(Settings(home=tmp_path), port=free_port(), say=lambda _: None)
     assert "\n" not in str(told.value)
 
@@ -102,7 +104,7 @@ def test_the_pages_end_with_the_command_and_it_says_nothing_but_where_they_are(
     assert len(left) == 2, "MLflow, and the server that it starts"
     running.process.send_signal(number)
     done = running.end()
-    gone, alive = psutil.wait_procs(left, timeout=20)
+    _, alive = psutil.wait_procs(left, timeout=20)
     assert not alive
     assert not _answers(port)
     assert done.code == {signal.SIGINT: 130, signal.SIGKILL: -9}.get(number, 0)

@@ -20,6 +20,7 @@ from types import FrameType
 from doggo.core.errors import StorageError
 from doggo.settings import Settings
 from doggo.storage.buckets import explained
+from doggo.storage.home import make_home
 from doggo.tracking.mlflow import ui_command, ui_environment
 
 SYNC_EVERY_S = 5.0
@@ -35,9 +36,10 @@ def run_ui(settings: Settings, *, port: int, say: Callable[[str], None]) -> None
 
     Raises:
         UsageError: the tracker is a server of its own.
-        StorageError: the port is taken, or the pages did not start.
+        StorageError: the home or the port cannot be used, or the pages did not start.
     """
     command = ui_command(settings.tracker, settings.home, port=port)
+    make_home(settings.home)
     log = settings.home / "tracker" / "pages.log"
     _check_free(port)
     with _until_ended(), _pages(command, log) as pages:

@@ -29,6 +29,7 @@ from doggo import __version__
 from doggo.core.errors import StorageError
 from doggo.core.progress import Progress
 from doggo.storage.disk import need_disk
+from doggo.storage.home import read_only_uri
 
 FORMAT = 1
 MANIFEST = "backup.json"
@@ -174,7 +175,7 @@ def _snapshot(database: Path, scratch: Path) -> IO[bytes]:
     copy = tempfile.NamedTemporaryFile(dir=scratch, prefix=".doggo-backup-")  # noqa: SIM115 - returned open
     try:
         with (
-            closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as live,
+            closing(sqlite3.connect(read_only_uri(database), uri=True)) as live,
             closing(sqlite3.connect(copy.name)) as target,
         ):
             live.backup(target)
