@@ -246,6 +246,36 @@ def test_failures_are_one_clear_line(
 
 
 @pytest.mark.parametrize(
+    ("words", "code", "hint"),
+    [
+        (["experiment"], 1, "doggo preprocess"),
+        (["experiment", "--lr", "-1"], 2, "--lr must be above 0"),
+        (["experiment", "--recipe", "magic"], 2, "use probe or finetune"),
+        (["experiment", "--optimizer", "magic"], 2, "use sgd or adamw"),
+        (["experiment", "--grid", "lr=1e-4,1e-3"], 1, "doggo preprocess"),
+        (["train"], 1, "doggo preprocess"),
+        (["run", ".", "--seed", "-1"], 2, "--seed must be from 0"),
+    ],
+)
+def test_what_is_wrong_is_said_before_torch_is_loaded(
+    tmp_path: Path, words: list[str], code: int, hint: str
+) -> None:
+    done = run_doggo(tmp_path / "home", *words, PYTHONPROFILEIMPORTTIME="1")
+    assert (done.code, done.out) == (code, "")
+    assert hint in done.line()
+    assert not [line for line in done.err.splitlines() if line.endswith((" torch", " timm"))]
+
+
+def test_run_takes_no_photos_in_for_a_model_that_is_none(
+    tmp_path: Path, drawn_folder: Path
+) -> None:
+    done = run_doggo(tmp_path / "home", "run", drawn_folder, "--model", "no_such_net")
+    assert (done.code, done.out, done.err.splitlines()) == (2, "", [done.line()])
+    assert "unknown model 'no_such_net'" in done.line()
+    assert not list((tmp_path / "home" / "buckets").rglob("*.jpg"))
+
+
+@pytest.mark.parametrize(
     ("model", "code", "hint"),
     [("no_such_net", 2, "no_such_net"), ("resnet", 1, "the weights of resnet are not on this")],
 )
