@@ -103,6 +103,10 @@ def unpack(file: Path, staging: Path, progress: Progress) -> Packed:
                 found[member.name.removeprefix("home/")] = _write_member(tar, member, target)
                 size_bytes += member.size
                 progress("restore", min(archive.tell(), archive_bytes - 1), archive_bytes)
+    except tarfile.ReadError as error:
+        # Where no format fits tarfile has a line for each of them.
+        said = str(error) if "\n" not in str(error) else "it is no tar archive"
+        raise StorageError(f"{file} is not a readable backup: {said}") from error
     except (tarfile.TarError, zlib.error, EOFError, ValueError, KeyError) as error:
         raise StorageError(f"{file} is not a readable backup: {error}") from error
     if expected is None:

@@ -27,7 +27,7 @@ from doggo.apps.cli import (
     train,
 )
 from doggo.apps.cli.output import say
-from doggo.core.errors import DoggoError, GateError, UsageError
+from doggo.core.errors import DoggoError, UsageError
 
 _INTERRUPTED = 130
 _MOMENT_S = 0.01
@@ -48,8 +48,6 @@ class _Edge(TyperGroup):
             return super().invoke(ctx)
         except DoggoError as error:
             say(f"doggo: {error}")
-            for reason in error.reasons if isinstance(error, GateError) else ():
-                say(f"  - {reason}")
             raise typer.Exit(2 if isinstance(error, UsageError) else 1) from error
         except _WrongUsage as error:
             if type(error).__name__ == "NoArgsIsHelpError":
@@ -107,8 +105,9 @@ def _how_to_use(error: Any) -> str:
     return f"{said}; `{' '.join(['doggo', *names, '--help'])}` says more"
 
 
-# They log every failed try with its traceback; what is left of it comes as our one line.
-_TALKATIVE = ("gcsfs", "s3fs", "fsspec", "aiobotocore", "asyncio")
+# They log every failed try with its traceback, or every form that is none; what is left of it
+# comes as our one line, or as the answer.
+_TALKATIVE = ("gcsfs", "s3fs", "fsspec", "aiobotocore", "asyncio", "python_multipart")
 
 
 @app.callback()
