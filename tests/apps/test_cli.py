@@ -116,6 +116,11 @@ def test_more_photos_make_a_second_version_that_can_be_rolled_back(
     assert (back["from_version"], back["to_version"]) == (2, 1)
     audit = run_doggo(home, "models", "audit", "--json").json()
     assert [move["to_version"] for move in audit] == [1, 2, 1]
+    again = run_doggo(home, "run", more).out
+    assert "version 2 (efficientnet_lite0) was already made from these photos" in again
+    assert f"it was rolled back by {audit[2]['actor']} at {audit[2]['at']} (asked by hand)" in again
+    assert "; version 1 answers: `doggo models promote 2` puts this one back" in again
+    assert "  NOT in production" in again
 
 
 FEWER_CHECKS = (
