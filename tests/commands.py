@@ -41,12 +41,12 @@ class Done:
 _PROGRESS = re.compile(r"[a-z ]+: [\d,]+ of [\d,]+")
 
 
-def run_doggo(home: Path, *words: object, **env: str) -> Done:
+def run_doggo(home: Path, *words: object, cwd: Path | None = None, **env: str) -> Done:
     """Run the command line in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "doggo", *map(str, words)],
         env={**os.environ, "DOGGO_HOME": str(home), **env},
-        cwd=home.parent,  # away from a developer's .env
+        cwd=cwd or home.parent,  # away from a developer's .env
         capture_output=True,
         text=True,
         check=False,

@@ -37,3 +37,25 @@ def test_the_seeds_bucket_names_are_folders_or_googles_where_its_key_is_set(
     monkeypatch.setenv(variable, f"{name}-images")
     monkeypatch.setenv("GCSSA_RAW", "a2V5")
     assert settings().bucket_url(name) == f"gs://{name}-images"
+
+
+def test_an_empty_value_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    defaults = settings()
+    for name, field in Settings.model_fields.items():
+        aliases = getattr(field.validation_alias, "choices", [f"DOGGO_{name.upper()}"])
+        monkeypatch.setenv(str(aliases[0]), " " if name == "home" else "")
+    assert settings() == defaults
+    assert settings().home == tmp_path / "doggo-data"
+    (tmp_path / ".env").write_text("DOGGO_HOME=elsewhere\nDOGGO_CACHE_GB=3\n")
+    assert Settings() == defaults  # an empty variable overrules a line of .env
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "with a byte order mark"])
+def test_a_file_of_settings_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DOGGO_HOME", raising=False)
+    (tmp_path / ".env").write_text(f"{mark}DOGGO_HOME=hunde-für-alle\n", encoding="utf-8")
+    assert Settings().home == tmp_path / "hunde-für-alle"

@@ -47,12 +47,15 @@ def run(
     """Go the whole way from folders of photos to a model in production, in this process.
 
     Raises:
+        UsageError: there is no such model; nothing was taken in.
         InputError: none of the files can be used and there is no photo of an earlier intake, or
             the photos cannot make a model.
     """
+    from doggo.nets.names import check_model
     from doggo.train.config import TrainConfig
 
     watch, config = Stopwatch(), TrainConfig(model=model, seed=seed)
+    check_model(config.model)
     release = Release(stores=stores, accept_labels=accept_labels, watch=watch, progress=progress)
     with release.libraries as libraries:
         first = not stores.photos.has_sources()  # later ones may turn out to bring nothing new
@@ -154,13 +157,17 @@ def experiment(
     stores: Stores, options: Mapping[str, object], *, progress: Progress = silent
 ) -> ExperimentResult:
     """Train on a small sample; nothing is registered."""
+    from doggo.nets.names import check_model
     from doggo.storage.shards import PixelReader
-    from doggo.train import run as training
     from doggo.train.config import TrainConfig
 
+    config, manifest = TrainConfig.from_json(options), _manifest(stores)
+    check_model(config.model)
+    from doggo.train import run as training  # seconds: only once the rest is known to be right
+
     return training.experiment(
-        TrainConfig.from_json(options),
-        _manifest(stores),
+        config,
+        manifest,
         pixels=PixelReader(stores.processed),
         cache=stores.embeddings,
         tracker=stores.tracker,
@@ -188,12 +195,14 @@ def grid(
     """
     from doggo.storage.shards import PixelReader
     from doggo.train.grid import parse_axes
-    from doggo.train.grid_run import run_grid
+
+    axes, manifest = parse_axes(words, known), _manifest(stores)
+    from doggo.train.grid_run import run_grid  # seconds: only once the rest is known to be right
 
     return run_grid(
-        parse_axes(words, known),
+        axes,
         options,
-        _manifest(stores),
+        manifest,
         pixels=PixelReader(stores.processed),
         cache=stores.embeddings,
         tracker=stores.tracker,

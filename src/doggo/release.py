@@ -22,7 +22,7 @@ from doggo.registry.card import DATA_LICENCE, WEIGHTS_LICENCE
 from doggo.registry.compare import Dataset
 from doggo.registry.run import promote, register
 from doggo.results import Released, Scored
-from doggo.storage.audit import Action
+from doggo.storage.audit import Action, Move
 from doggo.storage.buckets import Bucket
 from doggo.storage.shards import PixelReader
 from doggo.stores import Stores, work_folder
@@ -221,9 +221,9 @@ class Release:
     ) -> Released:
         stores = self.stores
         pointer = stores.bundles.production()
-        moved_before = any(move.to_version == version for move in stores.bundles.audit())
-        decision: Sequence[str] = ()
-        if self.ask_gate and not moved_before:
+        moves = stores.bundles.audit()
+        decision = why_out(version, moves)
+        if self.ask_gate and not any(move.to_version == version for move in moves):
             with self.watch.stage("gate"):
                 decision = self._ask(version, action)
             pointer = stores.bundles.production()
@@ -275,6 +275,26 @@ class Release:
                 continue  # damaged: making it again is right
             return version
         return None
+
+
+def why_out(version: int, moves: Sequence[Move]) -> Sequence[str]:
+    """Return in one line how a version that was in production left it; nothing if it did not.
+
+    Args:
+        moves: the audit, oldest first.
+    """
+    left = next((move for move in reversed(moves) if move.from_version == version), None)
+    if left is None or moves[-1].to_version == version:
+        return ()
+    how = (
+        f"it was rolled back by {left.actor}"
+        if left.action is Action.ROLLBACK
+        else f"version {left.to_version} took its place"
+    )
+    return (
+        f"{how} at {left.at} ({left.why}); version {moves[-1].to_version} answers: "
+        f"`doggo models promote {version}` puts this one back",
+    )
 
 
 def score(

@@ -119,7 +119,7 @@ class Released:
 
     Attributes:
         promoted: whether `production` points to it now.
-        decision: what the gate said, in words; one line each.
+        decision: what the gate said, or how the version left production, in words; one line each.
         already: it had been made before, from the same data and settings.
     """
 

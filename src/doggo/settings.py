@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _KEYS = ("", "_KEY")
+
+
+def in_plain_words(said: str) -> str:
+    """Return what pydantic says of a value, in words for who wrote the value."""
+    what, _, _ = said.partition(", unable to parse")
+    return what.removeprefix("Value error, ").replace("Input should be", "it must be")
 
 
 def _either(name: str, seed_name: str) -> AliasChoices:
@@ -19,7 +25,11 @@ class Settings(BaseSettings):
     """What an installation is connected to. Empty bucket names mean: a folder under `home`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="DOGGO_", env_file=".env", extra="ignore", populate_by_name=True
+        env_prefix="DOGGO_",
+        env_file=".env",
+        env_file_encoding="utf-8-sig",  # Windows' editors put a mark in front
+        extra="ignore",
+        populate_by_name=True,
     )
 
     home: Path = Path("doggo-data")
@@ -136,12 +146,13 @@ class Settings(BaseSettings):
             raise ValueError("it must be 64 hex digits, as `openssl rand -hex 32` prints them")
         return value
 
-    @field_validator(
-        "weights", "tele_api_key", "bot_database", "webhook_secret", "person_key", mode="before"
-    )
+    @field_validator("*", mode="before")
     @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return value or None
+    def _empty_is_the_default(cls, value: object, info: ValidationInfo) -> object:
+        # Not `env_ignore_empty`: an empty variable overrules a line of `.env`.
+        if isinstance(value, str) and not value.strip():
+            return cls.model_fields[str(info.field_name)].default
+        return value
 
     @field_validator("home", "weights")
     @classmethod

@@ -29,18 +29,25 @@ def settings() -> Settings:
     """Return the settings of this process, read once.
 
     Raises:
-        UsageError: an environment variable or a line of `.env` has a value that cannot be.
+        UsageError: an environment variable or a line of `.env` has a value that cannot be, or
+            `.env` is no text.
     """
     from pydantic import ValidationError
 
     from doggo.core.errors import UsageError
+    from doggo.settings import in_plain_words
 
     try:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"]).upper()
-        raise UsageError(f"setting {name}: {first['msg'].lower()}") from error
+        name = "_".join(str(part) for part in first["loc"])
+        name = f"DOGGO_{name.upper()}" if name in Settings.model_fields else name.upper()
+        raise UsageError(f"setting {name}: {in_plain_words(first['msg'])}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{Path('.env').absolute()} is not in UTF-8 (byte {error.start}): save it as UTF-8"
+        ) from error
 
 
 def open_bundles() -> BundleStore:
@@ -55,32 +62,41 @@ def bucket_at(url: str) -> Bucket:
 
     Raises:
         UsageError: the URL's scheme is unknown, its library missing or the Google key no key.
-        StorageError: a local folder cannot be made.
+        StorageError: a local folder cannot be made, or the home around it cannot.
     """
     from doggo.storage.buckets import open_bucket
+    from doggo.storage.home import make_home
 
     chosen = settings()
+    if url.startswith(chosen.home.as_uri() + "/"):
+        make_home(chosen.home, write=False)
     bucket = open_bucket(url, cache=chosen.bucket_cache, google_key=chosen.gcssa_raw)
     bucket.trim(chosen.cache_gb * 10**9)
     return bucket
 
 
 @contextmanager
-def open_stores(*, new: bool = False) -> Iterator[Stores]:
+def open_stores(*, new: bool = False, write: bool = True) -> Iterator[Stores]:
     """Open everything that the stages read and write; the database is closed at the end.
 
     Args:
         new: use the new-raw and new-processed buckets, with their own photo rows.
+        write: False: photos and models are only read, so another user's home will do.
+
+    Raises:
+        StorageError: the home cannot be used.
     """
     from doggo.storage.database import open_database
+    from doggo.storage.home import make_home
     from doggo.storage.photos import PhotoStore
     from doggo.stores import Stores
 
     chosen = settings()
+    make_home(chosen.home, write=write)
     kind = "new_" if new else ""
     raw = bucket_at(chosen.bucket_url(f"{kind}raw"))
     processed = bucket_at(chosen.bucket_url(f"{kind}processed"))
-    engine = open_database(chosen.home / f"{kind}photos.db")
+    engine = open_database(chosen.home / f"{kind}photos.db", write=write)
     try:
         yield Stores(
             photos=PhotoStore(engine),
@@ -118,8 +134,10 @@ def open_neptune_archive() -> NeptuneArchive:
     Raises:
         UsageError: the tracker is not MLflow.
     """
+    from doggo.storage.home import make_home
     from doggo.tracking.neptune_archive import NeptuneArchive
 
+    make_home(settings().home)
     return NeptuneArchive(settings().tracker, settings().home, _neptune_projects())
 
 
@@ -208,8 +226,11 @@ def open_journal(chosen: Settings) -> Journal:
         UsageError, StorageError: it cannot be used.
     """
     from doggo.storage.engine import open_chat_database
+    from doggo.storage.home import make_home
     from doggo.storage.journal import Journal
 
+    if chosen.bot_database is None:
+        make_home(chosen.home)
     return Journal(open_chat_database(chosen.bot_database_url))
 
 

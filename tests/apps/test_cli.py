@@ -116,6 +116,11 @@ def test_more_photos_make_a_second_version_that_can_be_rolled_back(
     assert (back["from_version"], back["to_version"]) == (2, 1)
     audit = run_doggo(home, "models", "audit", "--json").json()
     assert [move["to_version"] for move in audit] == [1, 2, 1]
+    again = run_doggo(home, "run", more).out
+    assert "version 2 (efficientnet_lite0) was already made from these photos" in again
+    assert f"it was rolled back by {audit[2]['actor']} at {audit[2]['at']} (asked by hand)" in again
+    assert "; version 1 answers: `doggo models promote 2` puts this one back" in again
+    assert "  NOT in production" in again
 
 
 FEWER_CHECKS = (
@@ -246,6 +251,36 @@ def test_failures_are_one_clear_line(
 
 
 @pytest.mark.parametrize(
+    ("words", "code", "hint"),
+    [
+        (["experiment"], 1, "doggo preprocess"),
+        (["experiment", "--lr", "-1"], 2, "--lr must be above 0"),
+        (["experiment", "--recipe", "magic"], 2, "use probe or finetune"),
+        (["experiment", "--optimizer", "magic"], 2, "use sgd or adamw"),
+        (["experiment", "--grid", "lr=1e-4,1e-3"], 1, "doggo preprocess"),
+        (["train"], 1, "doggo preprocess"),
+        (["run", ".", "--seed", "-1"], 2, "--seed must be from 0"),
+    ],
+)
+def test_what_is_wrong_is_said_before_torch_is_loaded(
+    tmp_path: Path, words: list[str], code: int, hint: str
+) -> None:
+    done = run_doggo(tmp_path / "home", *words, PYTHONPROFILEIMPORTTIME="1")
+    assert (done.code, done.out) == (code, "")
+    assert hint in done.line()
+    assert not [line for line in done.err.splitlines() if line.endswith((" torch", " timm"))]
+
+
+def test_run_takes_no_photos_in_for_a_model_that_is_none(
+    tmp_path: Path, drawn_folder: Path
+) -> None:
+    done = run_doggo(tmp_path / "home", "run", drawn_folder, "--model", "no_such_net")
+    assert (done.code, done.out, done.err.splitlines()) == (2, "", [done.line()])
+    assert "unknown model 'no_such_net'" in done.line()
+    assert not list((tmp_path / "home" / "buckets").rglob("*.jpg"))
+
+
+@pytest.mark.parametrize(
     ("model", "code", "hint"),
     [("no_such_net", 2, "no_such_net"), ("resnet", 1, "the weights of resnet are not on this")],
 )
@@ -277,11 +312,28 @@ def test_a_bucket_whose_photos_are_gone_is_said_in_one_line(home: Path) -> None:
     assert run_doggo(home, "quarantine", "--json").json() == []
 
 
-@pytest.mark.parametrize("words", [["train", "--n-labels", "3"], ["frobnicate"], ["serve", "--x"]])
-def test_wrong_usage_exits_with_two(tmp_path: Path, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "--n-labels", "3"], "No such option: --n-labels"),
+        (["frobnicate"], "No such command 'frobnicate'; `doggo --help` says more"),
+        (["serve", "--x"], "No such option: --x; `doggo serve --help` says more"),
+        (["models", "promote", "abc"], "it must be a valid integer; `doggo models promote --help`"),
+        (["models", "promote"], "Missing argument 'version'; `doggo models promote --help`"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exits_with_two(
+    tmp_path: Path, words: list[str], said: str
+) -> None:
     done = run_doggo(tmp_path / "home", *words)
+    assert (done.code, done.out, done.other_lines()) == (2, "", [done.line()])
+    assert said in done.line()
+
+
+def test_a_group_without_a_command_shows_its_help(tmp_path: Path) -> None:
+    done = run_doggo(tmp_path / "home", "models")
     assert done.code == 2
-    assert "Traceback" not in done.err
+    assert "promote" in done.out + done.err
 
 
 def test_no_model_says_how_to_get_one(tmp_path: Path) -> None:
@@ -337,7 +389,30 @@ def test_one_photo_a_breed_is_said_in_one_line(tmp_path: Path) -> None:
     assert not list((tmp_path / "home" / "work").iterdir())
 
 
-def test_a_broken_setting_is_named(tmp_path: Path) -> None:
-    done = run_doggo(tmp_path / "home", "models", "list", DOGGO_QUEUE_SIZE="many")
-    assert done.code == 2
-    assert "QUEUE_SIZE" in done.line()
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("DOGGO_QUEUE_SIZE", "many", "it must be a valid integer"),
+        ("DOGGO_WORKERS", "-1", "it must be greater than or equal to 0"),
+        ("DOGGO_PERSON_KEY", "xyz", "it must be 64 hex digits, as `openssl rand"),
+    ],
+)
+def test_a_broken_setting_is_named(tmp_path: Path, name: str, value: str, said: str) -> None:
+    done = run_doggo(tmp_path / "home", "models", "list", **{name: value})
+    assert (done.code, done.other_lines()) == (2, [done.line()])
+    assert done.line().startswith(f"doggo: setting {name}: {said}")
+    examined = run_doggo(tmp_path / "home", "doctor", "--json", **{name: value})
+    [finding] = examined.json()["findings"]
+    assert (examined.code, finding["check"], finding["level"]) == (1, "settings", "FAIL")
+    assert said in finding["detail"]
+
+
+def test_a_file_of_settings_that_is_no_text_is_named(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes("DOGGO_RUNTIME=café".encode("latin-1"))
+    done = run_doggo(tmp_path / "home", "models", "list")
+    assert (done.code, done.out, done.other_lines()) == (2, "", [done.line()])
+    assert f"{file} is not in UTF-8" in done.line()
+    examined = run_doggo(tmp_path / "home", "doctor")
+    assert (examined.code, examined.err) == (1, "")
+    assert f"{file} is not in UTF-8" in examined.out

@@ -18,6 +18,7 @@ from doggo.core.errors import UsageError, WeightsError
 from doggo.nets import backbones
 from doggo.nets.backbones import backbone, build
 from doggo.nets.imagenet import DOG_CLASSES, breed_classes
+from doggo.nets.names import KNOWN, check_model
 from doggo.vision.view import View
 
 LITES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
@@ -136,3 +137,15 @@ def test_altered_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: fake)
     with pytest.raises(WeightsError, match="is not the weights file"):
         build("efficientnet_lite0")
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_the_short_names_are_networks(name: str) -> None:
+    check_model(name)
+    assert backbone(name).name == name
+
+
+def test_a_name_that_timm_alone_knows_is_checked_with_it() -> None:
+    check_model("resnet50.tv_in1k")
+    with pytest.raises(UsageError, match="unknown model 'no_such_net'"):
+        check_model("no_such_net")

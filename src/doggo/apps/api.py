@@ -25,7 +25,7 @@ from doggo.serve.batcher import Batcher
 from doggo.serve.exposure import Exposure, ExposureGate, parse_public
 from doggo.serve.inference.routes import inference_router
 from doggo.serve.metrics import CountRequests, Metrics
-from doggo.serve.models import FixedBundle, Models, ModelSource
+from doggo.serve.models import NO_MODEL_YET, FixedBundle, Models, ModelSource
 from doggo.serve.pages import add_pages
 from doggo.serve.problems import ProblemError, problem_of
 from doggo.serve.routes import api_router
@@ -71,7 +71,7 @@ def serve(
 
     def ready(url: str) -> None:
         serving = models.current
-        what = "no model yet" if serving is None else f"{serving.model.name} {serving.pair.name}"
+        what = NO_MODEL_YET if serving is None else f"{serving.model.name} {serving.pair.name}"
         say(f"doggo: serving {what} at {url}  (Ctrl-C stops)")
 
     run(app, host=host, port=port, ready=ready)

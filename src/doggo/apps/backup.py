@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from doggo.settings import Settings
 from doggo.storage.archive import Packed, pack, unpack
 from doggo.storage.buckets import explained, fsync_folder
 from doggo.storage.disk import megabytes
+from doggo.storage.home import make_home, no_folder
 
 _BUCKETS = ("raw", "processed", "new_raw", "new_processed", "bundle")
 
@@ -87,6 +88,8 @@ def write_backup(
     home, file = settings.home, file.absolute()
     compressed = _is_compressed(file)
     if not home.is_dir():
+        if home.exists():
+            raise StorageError(no_folder(home))
         raise StorageError(f"nothing to back up: {home} is not there; check DOGGO_HOME")
     if file.is_relative_to(home):
         raise UsageError(f"{file} lies inside the home folder {home}; name a place outside it")
@@ -121,7 +124,9 @@ def restore_backup(
     """
     home, file = settings.home, file.absolute()
     with explained(f"restore {file} to {home}"):
-        occupied = home.exists() and (not home.is_dir() or any(home.iterdir()))
+        if not (made := not home.exists()) and not home.is_dir() and not force:
+            raise StorageError(no_folder(home))
+        occupied = not made and (not home.is_dir() or any(home.iterdir()))
         if occupied and not force:
             raise UsageError(
                 f"{home} is not empty: set DOGGO_HOME to a new folder, or add --force to move "
@@ -131,7 +136,8 @@ def restore_backup(
             raise StorageError(
                 f"{home} is a mount point and cannot be replaced; set DOGGO_HOME to a folder in it"
             )
-        home.parent.mkdir(parents=True, exist_ok=True)
+        if made:
+            make_home(home)
         staging = home.parent / f".{home.name}-restore-{secrets.token_hex(4)}"
         try:
             contents = unpack(file, staging, progress)
@@ -139,6 +145,11 @@ def restore_backup(
             aside = _move_aside(home) if occupied else None
             staging.replace(home)
             fsync_folder(home.parent)
+        except BaseException:
+            if made:
+                with suppress(OSError):
+                    home.rmdir()
+            raise
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return RestoreReport(home=home, contents=contents, moved_aside=aside)

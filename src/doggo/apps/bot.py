@@ -25,7 +25,7 @@ from doggo.core.errors import DoggoError, UsageError
 from doggo.core.records import Prediction
 from doggo.serve.batcher import Batcher
 from doggo.serve.metrics import Metrics
-from doggo.serve.models import Models, ModelSource
+from doggo.serve.models import NO_MODEL_YET, Models, ModelSource
 from doggo.settings import Settings
 from doggo.storage.journal import Journal
 from doggo.storage.people import Pseudonyms
@@ -173,7 +173,7 @@ def run_polling(source: ModelSource, settings: Settings, *, say: Callable[[str],
 
     def ready(me: BotName) -> None:
         serving = models.current
-        what = "no model yet" if serving is None else serving.model.name
+        what = NO_MODEL_YET if serving is None else serving.model.name
         say(f"doggo: @{me.username} answers in Telegram with {what}  (Ctrl-C stops)")
 
     async def work() -> None:

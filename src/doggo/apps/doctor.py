@@ -66,6 +66,14 @@ class Checkup:
         return "\n".join(lines)
 
 
+def without_settings(problem: str) -> Checkup:
+    """Return what can be said where the settings cannot be read: nothing else was looked at."""
+    mend = "set it right in the environment or .env; docs/settings.md has every setting"
+    return Checkup(
+        findings=(Finding(check="settings", level=Level.FAIL, detail=problem, mend=mend),)
+    )
+
+
 def examine(settings: Settings) -> Checkup:
     """Look at everything an installation needs; a check that cannot run is a finding too."""
     findings: list[Finding] = []

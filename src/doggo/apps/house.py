@@ -19,7 +19,8 @@ from doggo.apps.finding import Finding, Level
 from doggo.core.errors import DoggoError
 from doggo.settings import Settings
 from doggo.storage.buckets import Bucket, open_bucket
-from doggo.storage.disk import free_bytes, megabytes
+from doggo.storage.disk import free_bytes, megabytes, nearest_folder
+from doggo.storage.home import read_only_uri
 from doggo.storage.remote import Remote, is_remote
 
 _BUCKETS = ("raw", "processed", "new_raw", "new_processed", "bundle")
@@ -31,7 +32,17 @@ _TRACKER_TIMEOUT_S = 3.0
 def home_folder(settings: Settings) -> Iterator[Finding]:
     """Can the home be written to?"""
     if not settings.home.exists():
-        yield Finding(check="home", level=Level.OK, detail=f"{settings.home} is made on first use")
+        above = nearest_folder(settings.home)
+        if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
+            detail = f"{settings.home} is made on first use"
+            yield Finding(check="home", level=Level.OK, detail=detail)
+        else:
+            yield Finding(
+                check="home",
+                level=Level.FAIL,
+                detail=f"{settings.home} cannot be made: this user makes no folder in {above}",
+                mend="set DOGGO_HOME to a folder that this user may write to",
+            )
     elif settings.home.is_dir() and os.access(settings.home, os.W_OK | os.X_OK):
         yield Finding(check="home", level=Level.OK, detail=str(settings.home))
     else:
@@ -247,7 +258,7 @@ def _folder(url: str) -> Path | None:
 
 
 def _query(file: Path, statement: str) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
+    with closing(sqlite3.connect(read_only_uri(file), uri=True, timeout=10)) as connection:
         return connection.execute(statement).fetchall()
 
 

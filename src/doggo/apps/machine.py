@@ -142,4 +142,4 @@ def _wrong_packages() -> dict[str, list[str]]:
 def _given_names() -> set[str]:
     from dotenv import dotenv_values
 
-    return {*os.environ, *dotenv_values(".env")}
+    return {*os.environ, *dotenv_values(".env", encoding="utf-8-sig")}

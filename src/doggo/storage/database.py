@@ -30,6 +30,7 @@ from sqlalchemy.exc import DatabaseError
 
 from doggo.core.errors import StorageError
 from doggo.storage.buckets import explain_os_error
+from doggo.storage.home import may_write, not_yours, read_only_uri
 
 SCHEMA_VERSION = 1
 _TIMEOUT_S = 30  # that one process waits for another one's transaction
@@ -83,18 +84,27 @@ pixels_table = Table(
 )
 
 
-def open_database(path: Path) -> Engine:
+def open_database(path: Path, *, write: bool = True) -> Engine:
     """Open (or create) the SQLite database at `path`.
 
+    Args:
+        write: False: it will only be read, so one that this user may not write to will do.
+
     Raises:
-        StorageError: the file cannot be opened, is damaged, or was made by a newer release.
+        StorageError: the file cannot be opened, is damaged, was made by a newer release, or is
+            not this user's.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"cannot make {path.parent}: {explain_os_error(error)}") from error
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _TIMEOUT_S})
-    event.listen(engine, "connect", _configure)
+    if may_write(path):
+        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _TIMEOUT_S})
+        event.listen(engine, "connect", _configure)
+    elif write or not path.exists():
+        raise StorageError(not_yours(path, "write to"))
+    else:
+        engine = create_engine(f"sqlite:///{read_only_uri(path)}&uri=true")
     try:
         with engine.begin() as connection:
             found = _schema_of(connection)
@@ -110,6 +120,8 @@ def open_database(path: Path) -> Engine:
                     metadata.create_all(connection)
                     connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
     except DatabaseError as error:
+        if "readonly" in str(error.orig):
+            raise StorageError(not_yours(path, "write to")) from error
         raise StorageError(
             f"cannot open the database {path}: {error.orig}; restore it from a backup "
             "(`doggo restore`) or set DOGGO_HOME to another folder"

@@ -16,7 +16,7 @@ HEADROOM_BYTES = 64 * 2**20
 
 def free_bytes(path: Path) -> int:
     """Return the bytes free where `path` is, or will be once its folders are made."""
-    return shutil.disk_usage(_nearest_folder(path)).free
+    return shutil.disk_usage(nearest_folder(path)).free
 
 
 def need_disk(path: Path, needed_bytes: int, for_what: str) -> None:
@@ -32,7 +32,7 @@ def need_disk(path: Path, needed_bytes: int, for_what: str) -> None:
     free = free_bytes(path)
     if free < needed_bytes + HEADROOM_BYTES:
         raise StorageError(
-            f"not enough disk at {_nearest_folder(path)}: {megabytes(needed_bytes)} is needed for "
+            f"not enough disk at {nearest_folder(path)}: {megabytes(needed_bytes)} is needed for "
             f"{for_what} and {megabytes(free)} is free; free some space and run the same "
             "command again, or set DOGGO_HOME to another disk"
         )
@@ -45,7 +45,8 @@ def megabytes(size_bytes: int) -> str:
     return f"{size_bytes / 10**6:.0f} MB"
 
 
-def _nearest_folder(path: Path) -> Path:
+def nearest_folder(path: Path) -> Path:
+    """Return what is there of a path: itself, or the first above it that exists."""
     path = path.absolute()
     while not path.exists():
         path = path.parent

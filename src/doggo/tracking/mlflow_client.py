@@ -38,8 +38,9 @@ def connect(url: str) -> Any:
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # It logs the traceback of what it raises; what is left of it comes as our one line.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    # They log what they raise, and every try of it; what is left of it comes as our one line.
+    for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     with mlflow_errors(url):

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -27,10 +27,14 @@ from doggo.apps.cli import (
     train,
 )
 from doggo.apps.cli.output import say
-from doggo.core.errors import DoggoError, GateError, UsageError
+from doggo.core.errors import DoggoError, UsageError
 
 _INTERRUPTED = 130
 _MOMENT_S = 0.01
+
+
+# Typer has click's errors in one place or another, depending on its version.
+_WrongUsage = cast("type[Exception]", typer.BadParameter.__base__)
 
 
 class _Edge(TyperGroup):
@@ -44,9 +48,12 @@ class _Edge(TyperGroup):
             return super().invoke(ctx)
         except DoggoError as error:
             say(f"doggo: {error}")
-            for reason in error.reasons if isinstance(error, GateError) else ():
-                say(f"  - {reason}")
             raise typer.Exit(2 if isinstance(error, UsageError) else 1) from error
+        except _WrongUsage as error:
+            if type(error).__name__ == "NoArgsIsHelpError":
+                raise
+            say(f"doggo: {_how_to_use(error)}")
+            raise typer.Exit(2) from error
         except KeyboardInterrupt as stop:
             say("doggo: stopped; nothing is lost, the same command goes on from here")
             raise typer.Exit(_INTERRUPTED) from stop
@@ -85,8 +92,22 @@ app.add_typer(buckets.app, name="buckets")
 app.add_typer(imports.app, name="import")
 
 
-# They log every failed try with its traceback; what is left of it comes as our one line.
-_TALKATIVE = ("gcsfs", "s3fs", "fsspec", "aiobotocore", "asyncio")
+def _how_to_use(error: Any) -> str:
+    """Return in one line what is wrong with the words that were given."""
+    from doggo.settings import in_plain_words
+
+    names: list[str] = []
+    context = error.ctx
+    while context is not None and context.parent is not None:
+        names.insert(0, context.info_name)
+        context = context.parent
+    said = in_plain_words(error.format_message()).rstrip(".")
+    return f"{said}; `{' '.join(['doggo', *names, '--help'])}` says more"
+
+
+# They log every failed try with its traceback, or every form that is none; what is left of it
+# comes as our one line, or as the answer.
+_TALKATIVE = ("gcsfs", "s3fs", "fsspec", "aiobotocore", "asyncio", "python_multipart")
 
 
 @app.callback()

@@ -57,7 +57,7 @@ def quarantine(new: New = False, json: Json = False) -> None:
     """List the files that intake set aside, each with its reason."""
     from doggo import wiring
 
-    with wiring.open_stores(new=new) as stores:
+    with wiring.open_stores(new=new, write=False) as stores:
         aside = stores.photos.quarantined()
     if json:
         result_json([asdict(source) for source in aside])

@@ -26,7 +26,7 @@ def diff(
     """Tell how one dataset differs from another, by breed."""
     from doggo import flow, wiring
 
-    with wiring.open_stores(new=new_buckets) as stores:
+    with wiring.open_stores(new=new_buckets, write=False) as stores:
         change = flow.compare_datasets(stores, old, new)
     if json:
         result_json(change.to_json())

@@ -33,9 +33,13 @@ def ui(
 def doctor(json: Json = False) -> None:
     """Check everything and say how to mend it."""
     from doggo import wiring
-    from doggo.apps.doctor import examine
+    from doggo.apps.doctor import examine, without_settings
+    from doggo.core.errors import UsageError
 
-    checkup = examine(wiring.settings())
+    try:
+        checkup = examine(wiring.settings())
+    except UsageError as error:
+        checkup = without_settings(str(error))
     if json:
         result_json(checkup.to_json())
     else:

@@ -175,7 +175,7 @@ def evaluate(
 
     if labels is not None and photos is None:
         raise UsageError("--labels goes with --photos")
-    with progress_bars() as progress, wiring.open_stores() as stores:
+    with progress_bars() as progress, wiring.open_stores(write=out is None) as stores:
         scored = flow.evaluate_version(
             stores,
             version=_version(model),
