@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import itertools
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from tests.pictures import encode, ink_profile, picture
+from tests.pictures import encode, ink_profile, matrix_profile, picture
 
+from doggo.vision import colour
 from doggo.vision.photo import canonical
 
 
@@ -112,3 +116,51 @@ def test_inks_have_the_colours_of_their_profile(kind: str, options: dict[str, ob
     profile = ink_profile(dict(zip(inks, other, strict=True)))
     assert off(encode(image, kind, icc_profile=profile, **options), other) <= 4
     assert off(encode(image, kind, icc_profile=profile, **options), plain) > 100
+
+
+_MANY_PROFILES = """
+import io, sys
+from pathlib import Path
+import numpy as np
+from PIL import Image
+from doggo.vision.photo import canonical
+
+def held_mib():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+profile, image = Path(sys.argv[1]).read_bytes(), Image.new("RGB", (64, 64), (9, 90, 200))
+for number in range(41):
+    buffer = io.BytesIO()
+    other = profile + np.random.default_rng(number).bytes(3_900_000)
+    image.save(buffer, "JPEG", icc_profile=other)
+    canonical(buffer.getvalue())
+    if number == 0:
+        before = held_mib()
+print(held_mib() - before)
+"""
+
+
+def test_profiles_of_other_peoples_photos_are_not_held(tmp_path: Path) -> None:
+    file = tmp_path / "profile.icc"
+    file.write_bytes(matrix_profile((0.39, 0.72, 0.1), (0.44, 0.22, 0.01), (0.14, 0.06, 0.71)))
+    done = subprocess.run(
+        [sys.executable, "-c", _MANY_PROFILES, str(file)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert float(done.stdout) < 50
+
+
+def test_a_transform_is_built_once_for_each_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[bytes] = []
+    monkeypatch.setattr(
+        colour, "_profile_to_srgb", lambda profile, mode: built.append(profile + mode.encode())
+    )
+    kept = colour._Transforms(most=2)
+    for profile in (b"a", b"b", b"a", b"c", b"a", b"b"):  # `b` was used longest ago when `c` came
+        assert kept.to_srgb(profile, "RGB") is None
+    assert built == [b"aRGB", b"bRGB", b"cRGB", b"bRGB"]
+    kept.to_srgb(b"b", "L")
+    assert built[-1] == b"bL"

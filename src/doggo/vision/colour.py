@@ -6,7 +6,10 @@ Owns what becomes of colours. Knows nothing of files, sizes or orientation.
 from __future__ import annotations
 
 import io
+from collections import OrderedDict
 from functools import lru_cache
+from hashlib import sha256
+from threading import Lock
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -72,7 +75,7 @@ def _transform_of(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransfor
         return _lab_to_srgb()
     if not profile or len(profile) > _MAX_PROFILE_BYTES:
         return None
-    return _profile_to_srgb(profile, mode)
+    return _TRANSFORMS.to_srgb(profile, mode)
 
 
 @lru_cache(maxsize=1)
@@ -83,9 +86,38 @@ def _lab_to_srgb() -> ImageCms.ImageCmsTransform:
     )
 
 
-@lru_cache(maxsize=32)
+class _Transforms:
+    """Transforms kept by a digest of their profile: building one takes longer than applying it.
+
+    The profiles themselves, of up to 4 MiB each, are not kept. A transform
+    takes at most half a MiB, whatever its profile (November 2026).
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._lock = most, Lock()
+        self._kept: OrderedDict[tuple[bytes, str], ImageCms.ImageCmsTransform | None] = (
+            OrderedDict()
+        )
+
+    def to_srgb(self, profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+        key = (sha256(profile).digest(), mode)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        transform = _profile_to_srgb(profile, mode)
+        with self._lock:
+            self._kept[key] = transform
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return transform
+
+
+_TRANSFORMS = _Transforms(most=32)
+
+
 def _profile_to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Build the transform once for each profile: building takes longer than applying it."""
+    """Build the transform, or return None if the profile says sRGB, is broken or does not fit."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if _PROFILE_MODES.get(source.profile.xcolor_space.strip()) != mode:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 import simplejpeg
@@ -29,7 +30,7 @@ from doggo.vision import jpeg
 from doggo.vision.colour import needs_transform, plain_mode, to_srgb
 from doggo.vision.exif import ORIENTATION_TAG, UPRIGHT, turn_upright
 from doggo.vision.header import Format, Header
-from doggo.vision.limits import scale_divisor
+from doggo.vision.limits import check_opened, scale_divisor
 
 _REDUCE_MARGIN = 2  # whole-number box reduction keeps twice the short side for the last resize
 _BAND_PIXELS = 2_000_000
@@ -44,7 +45,8 @@ _PLUGINS: dict[Format, type[ImageFile.ImageFile]] = {
     Format.TIFF: TiffImagePlugin.TiffImageFile,
     Format.BMP: BmpImagePlugin.BmpImageFile,
 }
-Band = Callable[[int, int], Image.Image]  # rows from, rows to -> those rows, all columns
+Box = tuple[int, int, int, int]  # left, top, right, bottom
+Part = Callable[[Box], Image.Image]  # of a large picture, with its colours prepared
 
 
 def decode_small(data: bytes, header: Header, short_side_px: int) -> NDArray[np.uint8]:
@@ -59,35 +61,36 @@ def decode_small(data: bytes, header: Header, short_side_px: int) -> NDArray[np.
     """
     found = header.format
     if header.anatomy is not None:
-        return _decode_jpeg(data, header.anatomy, short_side_px)
+        return _decode_jpeg(data, header, header.anatomy, short_side_px)
     if found is Format.WEBP:
-        return _decode_webp(data, short_side_px)
+        return _decode_webp(data, header, short_side_px)
     if found is Format.HEIF:
-        return _decode_heif(data, short_side_px)
+        return _decode_heif(data, header, short_side_px)
     with _PLUGINS[found](io.BytesIO(data)) as image:
+        check_opened(header, image.size)
         image.load()
         prepare = _flat if found in RE_ENCODED else plain_mode
         profile = None if found in RE_ENCODED else image.info.get("icc_profile")
-        small = _shrink(image.size, short_side_px, _bands_of(image, prepare))
+        small = _shrink(image.size, short_side_px, _parts_of(image, prepare))
         image_HWC = _pixels(small, profile)
         if found is Format.AVIF:  # Pillow leaves the file's own turns to us, told as EXIF
             return turn_upright(image_HWC, image.getexif().get(ORIENTATION_TAG, UPRIGHT))
         return image_HWC
 
 
-def full_frame(data: bytes, found: Format) -> Image.Image:
+def full_frame(data: bytes, header: Header) -> Image.Image:
     """Return the first frame of a GIF or TIFF at full size, 8-bit sRGB, on white.
 
     Raises:
         Exception: whatever the decoder finds wrong.
     """
-    with _PLUGINS[found](io.BytesIO(data)) as image:
+    with _PLUGINS[header.format](io.BytesIO(data)) as image:
+        check_opened(header, image.size)
         image.load()
-        band, (width_px, height_px) = _bands_of(image, _flat), image.size
+        part, (width_px, height_px) = _parts_of(image, _flat), image.size
         frame = Image.new("RGB", (width_px, height_px))
-        rows = max(1, _BAND_PIXELS // width_px)
-        for top in range(0, height_px, rows):
-            frame.paste(band(top, min(top + rows, height_px)), (0, top))
+        for top, bottom in _spans(height_px, width_px):
+            frame.paste(part((0, top, width_px, bottom)), (0, top))
         return frame
 
 
@@ -96,11 +99,7 @@ def small_frame(frame: Image.Image, short_side_px: int) -> NDArray[np.uint8]:
 
     It is also what it gives of the PNG made of that frame, without decoding it again.
     """
-
-    def band(top: int, bottom: int) -> Image.Image:
-        return frame.crop((0, top, frame.width, bottom))
-
-    return np.array(_shrink(frame.size, short_side_px, band))
+    return np.array(_shrink(frame.size, short_side_px, frame.crop))
 
 
 def target_size(width_px: int, height_px: int, short_side_px: int) -> tuple[int, int]:
@@ -117,30 +116,60 @@ def _flat(image: Image.Image) -> Image.Image:
     return to_srgb(plain_mode(image), image.info.get("icc_profile"))
 
 
-def _bands_of(image: Image.Image, prepare: Callable[[Image.Image], Image.Image]) -> Band:
-    def band(top: int, bottom: int) -> Image.Image:
-        if (top, bottom) == (0, image.height):
-            return prepare(image)
-        return prepare(image.crop((0, top, image.width, bottom)))
+def _parts_of(image: Image.Image, prepare: Callable[[Image.Image], Image.Image]) -> Part:
+    def part(box: Box) -> Image.Image:
+        return prepare(image if box == (0, 0, *image.size) else image.crop(box))
 
-    return band
+    return part
 
 
-def _shrink(size: tuple[int, int], short_side_px: int, band: Band) -> Image.Image:
-    """Reduce band by band, so that converted copies of the large picture never exist."""
+def _shrink(size: tuple[int, int], short_side_px: int, part: Part) -> Image.Image:
+    """Reduce part by part, so that converted copies of the large picture never exist."""
     width_px, height_px = size
     target = target_size(width_px, height_px, short_side_px)
     factor = min(size) // (_REDUCE_MARGIN * short_side_px)
     if factor < 2:
-        return _resize(band(0, height_px), target)
+        return _resize_parts(size, target, part)
     rows = max(1, _BAND_PIXELS // (width_px * factor)) * factor
     parts = [
-        band(top, min(top + rows, height_px)).reduce(factor) for top in range(0, height_px, rows)
+        part((0, top, width_px, min(top + rows, height_px))).reduce(factor)
+        for top in range(0, height_px, rows)
     ]
     reduced = Image.new(parts[0].mode, (parts[0].width, -(-height_px // factor)))
-    for index, part in enumerate(parts):
-        reduced.paste(part, (0, index * rows // factor))
+    for index, band in enumerate(parts):
+        reduced.paste(band, (0, index * rows // factor))
     return _resize(reduced, target, (0, 0, width_px / factor, height_px / factor))
+
+
+def _resize_parts(size: tuple[int, int], target: tuple[int, int], part: Part) -> Image.Image:
+    """Return what `_resize` gives of the whole, bit for bit: its two passes one after the other."""
+    width_px, height_px = size
+    if width_px * height_px <= _BAND_PIXELS or size == target:
+        return _resize(part((0, 0, width_px, height_px)), target)
+    # Pillow 13 begins with the side that shrinks much more (python-pillow/Pillow#9549).
+    if height_px - target[1] > 2 * (width_px - target[0]):
+        between = (width_px, target[1])
+        jobs = [((a, 0, b, height_px), (b - a, target[1])) for a, b in _spans(width_px, height_px)]
+    else:
+        between = (target[0], height_px)
+        jobs = [((0, a, width_px, b), (target[0], b - a)) for a, b in _spans(height_px, width_px)]
+    narrowed = (_resize(_weighted(part(box)), narrow) for box, narrow in jobs)
+    first = next(narrowed)
+    halfway = Image.new(first.mode, between)
+    for (box, _), done in zip(jobs, chain([first], narrowed), strict=True):
+        halfway.paste(done, box[:2])
+    small = _resize(halfway, target)
+    return small.convert("RGBA") if small.mode == "RGBa" else small
+
+
+def _spans(length_px: int, across_px: int) -> list[tuple[int, int]]:
+    step = max(1, _BAND_PIXELS // across_px)
+    return [(start, min(start + step, length_px)) for start in range(0, length_px, step)]
+
+
+def _weighted(image: Image.Image) -> Image.Image:
+    """Colours times opacity, as Pillow itself does before a mean; twice would round twice."""
+    return image.convert("RGBa") if image.mode == "RGBA" else image
 
 
 def _resize(
@@ -157,12 +186,14 @@ def _pixels(image: Image.Image, profile: bytes | None) -> NDArray[np.uint8]:
     return np.array(to_srgb(image, profile))
 
 
-def _decode_jpeg(data: bytes, anatomy: jpeg.Anatomy, short_side_px: int) -> NDArray[np.uint8]:
+def _decode_jpeg(
+    data: bytes, header: Header, anatomy: jpeg.Anatomy, short_side_px: int
+) -> NDArray[np.uint8]:
     frame, profile = anatomy.frame, anatomy.profile
     size = target_size(frame.width_px, frame.height_px, short_side_px)
     divisor = scale_divisor(min(frame.width_px, frame.height_px), short_side_px)
-    if not _is_common(data):
-        image = _draft(data, frame, divisor)
+    if not _is_common(data, header):
+        image = _draft(data, header, frame, divisor)
     else:
         pixels_HWC = _turbo(data, frame, divisor)
         if pixels_HWC.shape[1::-1] == size and not needs_transform(profile, "RGB"):
@@ -172,12 +203,13 @@ def _decode_jpeg(data: bytes, anatomy: jpeg.Anatomy, short_side_px: int) -> NDAr
     return _pixels(_resize(image, size, box), profile)
 
 
-def _is_common(data: bytes) -> bool:
+def _is_common(data: bytes, header: Header) -> bool:
     """Whether libjpeg-turbo's own interface decodes it: 8 bits, grey, YCbCr or RGB."""
     try:
-        _, _, colour, _ = simplejpeg.decode_jpeg_header(data)
+        height_px, width_px, colour, _ = simplejpeg.decode_jpeg_header(data)
     except ValueError:
         return False
+    check_opened(header, (width_px, height_px))
     return colour in {"Gray", "YCbCr", "RGB"}
 
 
@@ -190,50 +222,54 @@ def _turbo(data: bytes, frame: jpeg.Frame, divisor: int) -> NDArray[np.uint8]:
     return pixels_HWC
 
 
-def _draft(data: bytes, frame: jpeg.Frame, divisor: int) -> Image.Image:
+def _draft(data: bytes, header: Header, frame: jpeg.Frame, divisor: int) -> Image.Image:
     with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as image:
+        check_opened(header, image.size)
         image.draft(None, (frame.width_px // divisor, frame.height_px // divisor))
         image.load()
         return plain_mode(image)
 
 
-def _decode_webp(data: bytes, short_side_px: int) -> NDArray[np.uint8]:
+def _decode_webp(data: bytes, header: Header, short_side_px: int) -> NDArray[np.uint8]:
     # Pillow's WebPImageFile keeps 16 bytes a pixel at its peak, its decoder alone 12: phone-size
     # photos fit the memory limit only so.
     from PIL import _webp
 
     decoder = _webp.WebPAnimDecoder(data)
     size, _, _, _, mode = decoder.get_info()
+    check_opened(header, size)
     profile = decoder.get_chunk("ICCP")
     frame = decoder.get_next()
     if frame is None:
         raise ValueError("its first frame cannot be decoded")
     del decoder
     pixels_HWC = np.frombuffer(frame[0], np.uint8).reshape(size[1], size[0], 4)
-    return _pixels(_shrink(size, short_side_px, _bands_of_array(pixels_HWC, mode)), profile)
+    return _pixels(_shrink(size, short_side_px, _parts_of_array(pixels_HWC, mode)), profile)
 
 
-def _bands_of_array(pixels_HWC: NDArray[np.uint8], mode: str) -> Band:
-    def band(top: int, bottom: int) -> Image.Image:
-        rows_HWC = pixels_HWC[top:bottom]
+def _parts_of_array(pixels_HWC: NDArray[np.uint8], mode: str) -> Part:
+    def part(box: Box) -> Image.Image:
+        left, top, right, bottom = box
+        part_HWC = pixels_HWC[top:bottom, left:right]
         if mode == "RGBX":
-            rows_HWC = rows_HWC[:, :, :3]
+            part_HWC = part_HWC[:, :, :3]
         elif mode == "L":
-            rows_HWC = rows_HWC[:, :, 0]
-        return Image.fromarray(np.ascontiguousarray(rows_HWC))
+            part_HWC = part_HWC[:, :, 0]
+        return Image.fromarray(np.ascontiguousarray(part_HWC))
 
-    return band
+    return part
 
 
-def _decode_heif(data: bytes, short_side_px: int) -> NDArray[np.uint8]:
+def _decode_heif(data: bytes, header: Header, short_side_px: int) -> NDArray[np.uint8]:
     import pillow_heif
 
     picture = pillow_heif.open_heif(data, convert_hdr_to_8bit=True)
+    check_opened(header, picture.size)
     channels = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}[picture.mode]
     raw = picture.data
     width_px, height_px = picture.size
     rows_HS = np.frombuffer(raw, np.uint8).reshape(height_px, picture.stride)
     pixels_HWC = rows_HS[:, : width_px * channels].reshape(height_px, width_px, channels)
     profile = picture.info.get("icc_profile")
-    band = _bands_of_array(pixels_HWC, picture.mode)
-    return _pixels(_shrink(picture.size, short_side_px, band), profile)
+    part = _parts_of_array(pixels_HWC, picture.mode)
+    return _pixels(_shrink(picture.size, short_side_px, part), profile)

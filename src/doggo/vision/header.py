@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from doggo.core.errors import PhotoError, Rejection
-from doggo.vision import gif, isobmff, jpeg, png, webp
+from doggo.vision import av1, gif, isobmff, jpeg, png, webp
 from doggo.vision.exif import UPRIGHT
 from doggo.vision.refusal import truncated
 
@@ -196,10 +196,12 @@ def _webp_header(data: bytes) -> Header:
 
 def _heif_header(data: bytes) -> Header:
     found = sniff(data)
-    info = isobmff.read_info(data)
-    pixels = info.width_px * info.height_px
+    stream = _av1_stream(data)
+    info = _with_stream(isobmff.read_info(data), stream)
+    # Beside the picture's stream may be its transparency, a thumbnail and a film of both.
+    pixels = max(info.width_px * info.height_px, stream.pixels // 2 if stream else 0)
     if found is Format.AVIF:
-        bytes_per_pixel = 7.7 + info.samples * (2 if info.deep else 1)
+        bytes_per_pixel = 7.7 + info.samples * (2 if info.deep else 1) + 2.6 * info.transparent
         decode_s = len(data) * 80e-9 + pixels * 22e-9
     else:
         bytes_per_pixel = (3.6 if info.tiled else 5.0) + info.samples * (2 if info.deep else 1)
@@ -211,6 +213,28 @@ def _heif_header(data: bytes) -> Header:
         bytes_per_pixel=bytes_per_pixel,
         decode_s=decode_s,
     )
+
+
+def _av1_stream(data: bytes) -> av1.Stream | None:
+    try:
+        return av1.read_streams(isobmff.coded(data, b"av01"))
+    except ValueError as error:
+        raise PhotoError(
+            Rejection.BROKEN, f"this picture's AV1 stream is damaged ({error}): save it again"
+        ) from error
+
+
+def _with_stream(info: isobmff.Info, stream: av1.Stream | None) -> isobmff.Info:
+    """Decoders go by the AV1 stream, and only then by what the file says of it.
+
+    HEIC needs no such reading: libheif refuses a stream that is larger than the file says.
+    """
+    if stream is None:
+        return info
+    if stream.width_px * stream.height_px > info.width_px * info.height_px:
+        info = replace(info, width_px=stream.width_px, height_px=stream.height_px)
+    samples = max(info.samples, stream.samples * (2 if stream.grain else 1))
+    return replace(info, samples=samples, deep=info.deep or stream.deep)
 
 
 def _gif_header(data: bytes) -> Header:
@@ -248,7 +272,13 @@ def _bmp_header(data: bytes) -> Header:
 
 _MAX_TIFF_PARTS = 20_000  # strips or tiles; a strip for each row of the tallest picture
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_ORIENTATION = 256, 257, 274
+_TIFF_BITS, _TIFF_COMPRESSION, _TIFF_SAMPLES, _TIFF_STRIP_ROWS = 258, 259, 277, 278
+_TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 322, 323
 _TIFF_STRIPS, _TIFF_TILES = 273, 324
+_TIFF_LAYOUT = frozenset(
+    {_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS, _TIFF_COMPRESSION, _TIFF_SAMPLES, _TIFF_STRIP_ROWS}
+    | {_TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT}
+)
 
 
 def _tiff_header(data: bytes) -> Header:
@@ -265,18 +295,42 @@ def _tiff_header(data: bytes) -> Header:
                 f"this TIFF is cut into {values:,} parts, more than {_MAX_TIFF_PARTS:,}: "
                 "save it as a JPEG",
             )
-        if tag in (_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_ORIENTATION) and kind in (3, 4):
+        if tag in _TIFF_LAYOUT and (tag in tags or kind not in (3, 4)):
+            # Which of two sizes counts, and what of another type is read, decoders disagree on.
+            raise PhotoError(
+                Rejection.BROKEN,
+                f"this TIFF is damaged (entry {tag} comes twice or is no whole number): "
+                "save it again",
+            )
+        if tag in _TIFF_LAYOUT or (tag == _TIFF_ORIENTATION and kind in (3, 4)):
+            width = 2 if kind == 3 else 4
+            if values * width > 4:
+                (at,) = struct.unpack_from(order + "I", data, at + 8)
+                at -= 8
             (tags[tag],) = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, at + 8)
     width_px, height_px = tags.get(_TIFF_WIDTH, 0), tags.get(_TIFF_HEIGHT, 0)
+    part_bytes = _tiff_part_bytes(tags)
     width_px, height_px = _turned(width_px, height_px, tags.get(_TIFF_ORIENTATION, UPRIGHT))
     return Header(
         format=Format.TIFF,
         width_px=width_px,
         height_px=height_px,
-        # Pillow turns TIFFs upright itself: `orientation` stays 1.
-        bytes_per_pixel=8.5,
+        # Pillow turns TIFFs upright itself: `orientation` stays 1. The picture and beside it
+        # either one decoded part or the copy that is stored as PNG.
+        bytes_per_pixel=4.0 + max(4.5, part_bytes / max(1, width_px * height_px)),
         decode_s=len(data) * 20e-9 + width_px * height_px * 60e-9,
     )
+
+
+def _tiff_part_bytes(tags: dict[int, int]) -> float:
+    """The memory of one decoded strip or tile, which may be larger than the picture."""
+    width_px, height_px = tags.get(_TIFF_WIDTH, 0), tags.get(_TIFF_HEIGHT, 0)
+    if tags.get(_TIFF_COMPRESSION, 1) == 1:  # read row by row
+        return 0.0
+    pixels = width_px * min(tags.get(_TIFF_STRIP_ROWS, height_px), height_px)
+    if _TIFF_TILE_WIDTH in tags:
+        pixels = tags[_TIFF_TILE_WIDTH] * tags.get(_TIFF_TILE_HEIGHT, height_px)
+    return pixels * max(4.0, tags.get(_TIFF_BITS, 1) * tags.get(_TIFF_SAMPLES, 1) / 8)
 
 
 def _turned(width_px: int, height_px: int, orientation: int) -> tuple[int, int]:

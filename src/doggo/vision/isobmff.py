@@ -14,6 +14,12 @@ from doggo.core.errors import PhotoError, Rejection
 
 _MAX_BOXES = 5_000  # a 100 MP grid of 256 px tiles needs 1,600; libheif reads 1,000 items
 
+_TRANSPARENCY = (
+    b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha",
+    b"urn:mpeg:hevc:2015:auxid:1",
+    b"urn:mpeg:avc:2015:auxid:1",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -99,6 +105,7 @@ class Info:
         samples: colour samples a pixel, 3 where the file does not say.
         deep: whether a sample has more than 8 bits.
         tiled: whether the primary picture is a grid of small ones, as phones write.
+        transparent: whether a picture of the file is another's transparency.
     """
 
     width_px: int
@@ -106,6 +113,7 @@ class Info:
     samples: float
     deep: bool
     tiled: bool
+    transparent: bool
 
 
 def read_info(data: bytes) -> Info:
@@ -139,7 +147,13 @@ def read_info(data: bytes) -> Info:
         width_px, height_px = height_px, width_px
     samples, deep = _depth(data, known)
     tiled = any(item.kind == b"grid" for item in items(data))
-    return Info(width_px, height_px, samples, deep, tiled)
+    transparent = any(  # of an item it says so in an `auxC`, of a film in an `auxi` box
+        name in data[box.body : box.end]
+        for box in boxes(data, 0, len(data))
+        if box.kind in (b"meta", b"moov")
+        for name in _TRANSPARENCY
+    )
+    return Info(width_px, height_px, samples, deep, tiled, transparent)
 
 
 def _primary_properties(data: bytes, meta: Box, known: list[Box]) -> list[Box]:
@@ -198,6 +212,42 @@ def items(data: bytes) -> list[Item]:
     if claimed > 4 * len(data):  # items may share bytes, but not all of them all bytes
         raise _broken("its items lie over each other")
     return found
+
+
+def coded(data: bytes, kind: bytes) -> Iterator[bytes]:
+    """Yield what decoders of `kind` are given: each item of it, and the first sample of each film.
+
+    Raises:
+        PhotoError: BROKEN if a table is cut short.
+    """
+    for item in items(data):
+        if item.kind == kind:
+            yield b"".join(data[start:end] for start, end in item.extents)
+    for film in (box for box in boxes(data, 0, len(data)) if box.kind == b"moov"):
+        for track in boxes(data, film.body, film.end):
+            if track.kind == b"trak":
+                yield _first_sample(data, track, kind)
+
+
+def _first_sample(data: bytes, track: Box, kind: bytes) -> bytes:
+    table: Box | None = track
+    for name in (b"mdia", b"minf", b"stbl"):
+        table = child(data, table, name) if table else None
+    if table is None:
+        return b""
+    parts = {box.kind: box.body + 4 for box in boxes(data, table.body, table.end)}
+    try:
+        (entry,) = struct.unpack_from("4s", data, parts[b"stsd"] + 8)
+        if entry != kind:
+            return b""
+        if b"co64" in parts:
+            _, start = struct.unpack_from(">IQ", data, parts[b"co64"])
+        else:
+            _, start = struct.unpack_from(">II", data, parts[b"stco"])
+        size, _, first = struct.unpack_from(">III", data, parts[b"stsz"])
+    except (KeyError, struct.error) as error:
+        raise _broken("its table of frames is cut short") from error
+    return data[start : start + (size or first)]
 
 
 def _plausible(count: int) -> int:

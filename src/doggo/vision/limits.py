@@ -64,6 +64,28 @@ def check_limits(header: Header, size_bytes: int, short_side_px: int) -> None:
         )
 
 
+def check_opened(header: Header, size_px: tuple[int, int]) -> None:
+    """Refuse a picture whose decoder would make more of it than the header was judged by.
+
+    Some files say their size twice, and a decoder may believe the other one. Less is no harm: a
+    header counts the largest picture of a HEIC or AVIF, and turns are not yet applied.
+
+    Args:
+        header: that `check_limits` let pass.
+        size_px: width and height that the decoder tells before it decodes.
+
+    Raises:
+        PhotoError: BROKEN, saying both sizes.
+    """
+    width_px, height_px = size_px
+    if width_px * height_px > header.pixels or max(size_px) > MAX_SIDE_PX:
+        raise PhotoError(
+            Rejection.BROKEN,
+            f"this {header.format.name} is damaged (it says {header.width_px:,} x "
+            f"{header.height_px:,} px and {width_px:,} x {height_px:,} px): save it again",
+        )
+
+
 def _memory_bytes(header: Header, size_bytes: int, short_side_px: int) -> float:
     memory = _FIXED_BYTES + 2 * size_bytes + header.bytes_per_pixel * header.pixels
     if header.scaled:

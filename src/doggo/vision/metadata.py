@@ -51,7 +51,7 @@ def strip_metadata(data: bytes) -> tuple[bytes, str]:
     found = header.format
     with explained(found.name):
         if found in RE_ENCODED:
-            return as_png(full_frame(data, found)), Format.PNG.value
+            return as_png(full_frame(data, header)), Format.PNG.value
         return without_metadata(data, header), found.value
 
 

@@ -110,7 +110,7 @@ def prepare(data: bytes, short_side_px: int = DEFAULT_SHORT_SIDE_PX) -> Prepared
 
 def _prepare_as_png(data: bytes, header: Header, short_side_px: int) -> Prepared:
     with explained(header.format.name):
-        frame = full_frame(data, header.format)
+        frame = full_frame(data, header)
         clean = as_png(frame)
         image_HWC = small_frame(frame, short_side_px)
     _checked(clean, short_side_px)  # whoever reads it later meets the limits of a PNG

@@ -83,11 +83,13 @@ def read_info(data: bytes) -> Info:
     """Return what the header says.
 
     Raises:
-        PhotoError: TRUNCATED, or BROKEN if there is no header or it makes no sense.
+        PhotoError: TRUNCATED, or BROKEN if there is not one header, at the start, that makes sense.
     """
     chunks = split_chunks(data)
-    if chunks[0].kind != b"IHDR" or chunks[0].end - chunks[0].start != 25:
-        raise PhotoError(Rejection.BROKEN, "this PNG is damaged (no header): save it again")
+    headers = sum(chunk.kind == b"IHDR" for chunk in chunks)
+    if headers != 1 or chunks[0].kind != b"IHDR" or chunks[0].end - chunks[0].start != 25:
+        why = f"{headers} headers" if headers > 1 else "no header"
+        raise PhotoError(Rejection.BROKEN, f"this PNG is damaged ({why}): save it again")
     width_px, height_px, depth, colour, _, _, interlace = struct.unpack(
         ">IIBBBBB", chunks[0].body(data)
     )
