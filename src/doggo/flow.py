@@ -61,7 +61,7 @@ def run(
             telling = libraries.load_beside(progress, partial(release.open_early, config))
         with watch.stage("intake"):
             report = take_in(stores, paths, labels=labels, progress=telling)
-            _check_usable(stores, report)
+            _check_usable(stores, report, paths)
         with watch.stage("preprocess"):
             prepared = prepare(stores, stanford_lists=stanford_lists, seed=seed, progress=telling)
         released = release.train(config, prepared.manifest)
@@ -74,10 +74,10 @@ def run(
     )
 
 
-def _check_usable(stores: Stores, report: IntakeReport) -> None:
+def _check_usable(stores: Stores, report: IntakeReport, paths: Sequence[Path | str]) -> None:
     came = report.added or report.already_present or report.exact_duplicates
     if not came and not stores.photos.used(Origin.OWNER):
-        raise InputError(nothing_usable(report))
+        raise InputError(nothing_usable(report, paths))
 
 
 def take_in(

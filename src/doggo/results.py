@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from doggo.core.records import Manifest, QuarantineReason, Split
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from doggo.train.run import ExperimentResult
 
 _LISTED = 10
+_NAMED = 3
 
 
 def intake_text(report: IntakeReport) -> str:
@@ -43,15 +44,26 @@ def intake_text(report: IntakeReport) -> str:
     return "\n".join(["intake", *lines])
 
 
-def nothing_usable(report: IntakeReport) -> str:
+def nothing_usable(report: IntakeReport, paths: Sequence[Path | str]) -> str:
     """Return one line that says why none of the files became a photo, and what to do."""
     aside = [*report.quarantined, *report.conflicts]
+    if not aside:
+        return _no_picture(report, paths)
     counts = Counter(item.reason or "unknown" for item in aside)
     why = ", ".join(f"{n:,} {reason}" for reason, n in counts.most_common())
     what = "`doggo quarantine` lists each file with its reason"
     if QuarantineReason.NO_LABEL in counts:
         what = f"name a folder after each breed, or give --labels CSV; {what}"
     return f"none of the {len(aside):,} files can be used ({why}): {what}"
+
+
+def _no_picture(report: IntakeReport, paths: Sequence[Path | str]) -> str:
+    given = ", ".join(str(path) for path in paths)
+    others = report.ignored
+    names = ", ".join(PurePath(item.path).name for item in others[:_NAMED])
+    more = ", ..." if len(others) > _NAMED else ""
+    files = "other file" if len(others) == 1 else "other files"
+    return f"there is no picture in {given}: it has {len(others):,} {files} ({names}{more})"
 
 
 def experiment_json(outcome: ExperimentResult) -> dict[str, object]:

@@ -315,6 +315,15 @@ def test_photos_that_cannot_be_used_are_counted_by_reason(
     assert run_doggo(home, "models", "list", "--json").json() == []
 
 
+def test_a_folder_without_a_picture_is_said_in_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.txt").write_text("no picture")
+    done = run_doggo(tmp_path / "home", "run", folder)
+    assert (done.code, done.out) == (1, "")
+    assert done.line() == f"doggo: there is no picture in {folder}: it has 1 other file (a.txt)"
+
+
 @pytest.mark.parametrize("breeds", [0, 1])
 def test_too_little_to_learn_from_is_said_in_one_line(tmp_path: Path, breeds: int) -> None:
     folder = tmp_path / "photos"
