@@ -23,7 +23,8 @@ def test_photos_to_score_may_lie_in_an_archive(tmp_path: Path) -> None:
     array_HWC, buffer = np.asarray(picture(90, 70)), io.BytesIO()
     np.save(buffer, array_HWC)
     files = [("pug/a.jpg", jpeg(1)), ("beagle/b.npy", buffer.getvalue()), ("stray.jpg", jpeg(2))]
-    a, b = labelled_folder(write_tar(tmp_path / "photos.tar", files))
+    (a, b), unlabelled = labelled_folder(write_tar(tmp_path / "photos.tar", files))
+    assert unlabelled == 1
     assert (a.breed, a.read()) == ("pug", jpeg(1))
     assert a.found_at == f"{tmp_path}/photos.tar/pug/a.jpg"
     assert b.breed == "beagle"
@@ -33,7 +34,7 @@ def test_photos_to_score_may_lie_in_an_archive(tmp_path: Path) -> None:
 def test_a_photo_to_score_that_is_too_large_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pug").mkdir()
     (tmp_path / "pug" / "large.jpg").write_bytes(bytes(20 * 2**20 + 1))
-    [photo] = labelled_folder(tmp_path)
+    [photo], _ = labelled_folder(tmp_path)
     with pytest.raises(PhotoError, match="too large"):
         photo.read()
 

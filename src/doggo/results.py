@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from doggo.core.records import Manifest, QuarantineReason, Split
+from doggo.scored import Scored
 
 if TYPE_CHECKING:
     from doggo.intake.report import IntakeReport
@@ -92,37 +93,6 @@ class Timing:
 
     stage: str
     seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    """An evaluation in figures, and where its report lies.
-
-    Attributes:
-        headline: figure by name, shares in [0, 1].
-    """
-
-    version: int | None
-    data: str
-    photos: int
-    headline: dict[str, float]
-    report: Path
-    caveats: Sequence[str] = ()
-
-    def to_json(self) -> dict[str, object]:
-        return {
-            "version": self.version,
-            "data": self.data,
-            "photos": self.photos,
-            "metrics": self.headline,
-            "report": str(self.report),
-            "caveats": list(self.caveats),
-        }
-
-    def to_text(self) -> str:
-        figures = "\n".join(f"  {name:<28} {value:.4f}" for name, value in self.headline.items())
-        notes = "".join(f"\nnote: {caveat}" for caveat in self.caveats)
-        return f"{self.data}: {self.photos:,} photos\n{figures}{notes}\nreport: {self.report}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -219,6 +219,12 @@ def test_evaluate_scores_any_labelled_folder(home: Path, tmp_path: Path) -> None
     assert said["metrics"]["photos"] == 6
     assert said["metrics"]["not_scored"] == 1
     assert out.read_text().startswith("<!doctype html>")
+    (folder / "komondor").mkdir()
+    (folder / "komondor" / "k.jpg").write_bytes(jpeg(1))
+    told = run_doggo(home, "evaluate", "--photos", folder, "--out", out).out
+    assert "left out: 1 photo of breeds that the model has not (Komondor 1)\n" in told
+    assert "left out: 1 photo that could not be read" in told
+    assert "  first guess right " in told
 
 
 @pytest.mark.parametrize(

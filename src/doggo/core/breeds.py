@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import cache, lru_cache
 
 from doggo.core.errors import InputError
@@ -100,24 +101,31 @@ def title(key: str) -> str:
     )
 
 
-def nearest(key: str) -> str | None:
-    """Return the known breed that a new key most resembles, or None if none comes close.
+def nearest(key: str, among: Sequence[str] = BREEDS) -> str | None:
+    """Return the breed that a new key most resembles, or None if none comes close.
 
     A suggestion for a person ("did you mean ...?"), never applied by itself. If the words of the
-    key all occur in known breeds (`husky`), it is that breed, or None if there are several
+    key all occur in these breeds (`husky`), it is that breed, or None if there are several
     (`terrier`). Else it is the closest spelling by difflib's ratio: at least 0.75 to a key and
     0.85 to another name, which is often short.
+
+    Args:
+        among: keys of the breeds it may be: the known ones, or the labels of a model.
     """
     import difflib
 
     words = set(re.split(r"[_-]", key))
-    holding = [known for known in BREEDS if words <= set(re.split(r"[_-]", known))]
+    holding = [known for known in among if words <= set(re.split(r"[_-]", known))]
     if holding:
         return holding[0] if len(holding) == 1 else None
     squashed = re.sub(r"[_-]", "", key)
-    close = difflib.get_close_matches(squashed, _SQUASHED, n=1, cutoff=0.75)
-    close = close or difflib.get_close_matches(squashed, _known_names(), n=1, cutoff=0.85)
-    return _index()[close[0]] if close else None
+    keys = {re.sub(r"[_-]", "", known): known for known in among}
+    close = difflib.get_close_matches(squashed, keys, n=1, cutoff=0.75)
+    if close:
+        return keys[close[0]]
+    names = {name: known for name, known in _known_names().items() if known in among}
+    close = difflib.get_close_matches(squashed, names, n=1, cutoff=0.85)
+    return names[close[0]] if close else None
 
 
 def other_names(key: str) -> tuple[str, ...]:
@@ -147,10 +155,10 @@ def _index() -> dict[str, str]:
 
 
 @cache
-def _known_names() -> tuple[str, ...]:
-    """Return the other names of the known breeds, without ImageNet's ids."""
+def _known_names() -> dict[str, str]:
+    """Map the names of the known breeds, squashed, to their keys; ImageNet's ids left out."""
     known = set(BREEDS)
-    return tuple(name for name, key in _index().items() if key in known and not name[-1].isdigit())
+    return {name: key for name, key in _index().items() if key in known and not name[-1].isdigit()}
 
 
 def _words(name: str) -> tuple[str, ...]:
