@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -12,12 +12,13 @@ from doggo.core.records import Manifest, QuarantineReason, Split
 from doggo.scored import Scored
 
 if TYPE_CHECKING:
-    from doggo.intake.report import IntakeReport
+    from doggo.intake.report import Finding, IntakeReport
     from doggo.preprocess.diff import ManifestDiff
     from doggo.train.run import ExperimentResult
 
 _LISTED = 10
 _NAMED = 3
+_ALIKE = 3
 
 
 def intake_text(report: IntakeReport) -> str:
@@ -32,17 +33,30 @@ def intake_text(report: IntakeReport) -> str:
         "ignored": report.ignored,
     }
     lines = [f"  {name:<34} {len(found):>7,}" for name, found in counts.items()]
-    for name in ("conflicts", "withdrawn", "quarantined"):
-        found = counts.get(name, report.withdrawn)
-        lines += [
-            f"  {name}: {item.path}: {item.detail or item.reason}" for item in found[:_LISTED]
-        ]
-        if len(found) > _LISTED:
-            lines.append(f"  ... and {len(found) - _LISTED:,} more (--json lists all)")
+    for name in ("conflicts", "withdrawn", "quarantined", "ignored"):
+        lines += _listed(name, counts.get(name, report.withdrawn))
     for breed in report.new_breeds:
         meant = f"; did you mean {breed.nearest}?" if breed.nearest else ""
         lines.append(f"  new breed: {breed.breed}, {breed.files:,} photos{meant}")
     return "\n".join(["intake", *lines])
+
+
+def _listed(name: str, found: Sequence[Finding]) -> Iterator[str]:
+    """Yield a line a file with its reason; many of one folder with the same reason share one."""
+    alike = defaultdict[tuple[str, str], list[str]](list)
+    for item in found:
+        alike[str(PurePath(item.path).parent), item.detail or item.reason or ""].append(item.path)
+    lines = list[tuple[str, int]]()
+    for (folder, reason), paths in alike.items():
+        if len(paths) > _ALIKE:
+            where = "" if folder == "." else f" in {folder}"
+            few = ", ".join(PurePath(path).name for path in paths[:_NAMED])
+            lines.append((f"{len(paths):,} files{where} ({few}, ...): {reason}", len(paths)))
+        else:
+            lines += [(f"{path}: {reason}", 1) for path in paths]
+    yield from (f"  {name}: {line}" for line, _ in lines[:_LISTED])
+    if left := sum(files for _, files in lines[_LISTED:]):
+        yield f"  {name}: and {left:,} more: --json has them all"
 
 
 def nothing_usable(report: IntakeReport, paths: Sequence[Path | str]) -> str:

@@ -183,6 +183,8 @@ def test_what_is_left_out_is_listed(tmp_path: Path) -> None:
     touch(tmp_path, "pug/a.jpg", "pug/.DS_Store", ".git/config")
     os.mkfifo(tmp_path / "pug" / "pipe")
     (tmp_path / "pug" / "dangling.jpg").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "pug" / "loop.jpg").symlink_to("loop.jpg")
+    (tmp_path / "boxer").mkdir()
     found = scan([tmp_path])
     assert [Path(file.path).name for file in found.files] == ["a.jpg"]
     assert {Path(item.path).name: item.reason for item in found.ignored} == {
@@ -190,6 +192,8 @@ def test_what_is_left_out_is_listed(tmp_path: Path) -> None:
         ".git": "hidden",
         "pipe": "not a regular file",
         "dangling.jpg": "cannot be opened: No such file or directory",
+        "loop.jpg": "cannot be opened: Too many levels of symbolic links",
+        "boxer": "an empty folder",
     }
 
 

@@ -33,9 +33,9 @@ def scan(
     A file's breed is, in this order: what the nearest labels file above it says (where there is
     one, nothing else counts); the nearest folder above it that names a known breed, up to the
     given path; its own flat name, if that names a known breed; the folder it lies in, as a new
-    breed, unless it is called `train` or the like; its flat name, as a new breed. Hidden
-    files and folders and what is not a regular file are
-    listed as ignored. A folder reached twice, through links or overlapping paths, counts once.
+    breed, unless it is called `train` or the like; its flat name, as a new breed. Hidden files
+    and folders, empty folders and what is not a regular file are listed as ignored. A folder
+    reached twice, through links or overlapping paths, counts once.
 
     Args:
         paths: folders, single files, archives, or URLs of buckets.
@@ -142,12 +142,14 @@ def _walk(root: Path, visited: set[tuple[int, int]], ignored: list[Ignored]) -> 
         except OSError as error:
             ignored.append(Ignored(folder, f"cannot be opened: {error.strerror}"))
             continue
+        if not listing:
+            ignored.append(Ignored(folder, "an empty folder"))
         for entry in reversed(listing):
             if entry.name.startswith("."):
                 ignored.append(Ignored(entry.path, "hidden"))
             elif entry.is_dir(follow_symlinks=False):
                 folders.append(entry.path)
-            elif entry.is_symlink() and entry.is_dir():
+            elif entry.is_symlink() and Path(entry.path).is_dir():  # False for a loop
                 linked.append(entry.path)
             elif entry.is_file(follow_symlinks=False) or _is_regular(entry.path, ignored):
                 yield entry.path
