@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 
 from doggo.core.errors import InputError
@@ -106,26 +106,57 @@ def nearest(key: str, among: Sequence[str] = BREEDS) -> str | None:
 
     A suggestion for a person ("did you mean ...?"), never applied by itself. If the words of the
     key all occur in these breeds (`husky`), it is that breed, or None if there are several
-    (`terrier`). Else it is the closest spelling by difflib's ratio: at least 0.75 to a key and
-    0.85 to another name, which is often short.
+    (`terrier`). Else it is the name that the fewest typing errors turn into the key: two at most,
+    one between names of five letters, where two make another word (`puli`, `pug`). Failing that,
+    another name of a breed with one typing error.
 
     Args:
         among: keys of the breeds it may be: the known ones, or the labels of a model.
     """
-    import difflib
-
     words = set(re.split(r"[_-]", key))
     holding = [known for known in among if words <= set(re.split(r"[_-]", known))]
     if holding:
         return holding[0] if len(holding) == 1 else None
-    squashed = re.sub(r"[_-]", "", key)
+    written = re.sub(r"[_-]", "", key)
     keys = {re.sub(r"[_-]", "", known): known for known in among}
-    close = difflib.get_close_matches(squashed, keys, n=1, cutoff=0.75)
-    if close:
-        return keys[close[0]]
     names = {name: known for name, known in _known_names().items() if known in among}
-    close = difflib.get_close_matches(squashed, names, n=1, cutoff=0.85)
-    return names[close[0]] if close else None
+    close = _closest(written, keys, one=1, two=6) or _closest(
+        written, names, one=6, two=MAX_KEY_LENGTH
+    )
+    return {**names, **keys}[close] if close else None
+
+
+def _closest(written: str, names: Iterable[str], *, one: int, two: int) -> str | None:
+    """Return the name with the fewest typing errors in `written`.
+
+    Args:
+        one, two: the letters that the longer of both must have to allow as many errors.
+    """
+    found = list[tuple[int, str]]()
+    for name in names:
+        longest = max(len(written), len(name))
+        allowed = (longest >= one) + (longest >= two)
+        if abs(len(written) - len(name)) <= allowed:
+            errors = _typing_errors(written, name)
+            if errors <= allowed:
+                found.append((errors, name))
+    return min(found)[1] if found else None
+
+
+def _typing_errors(written: str, name: str) -> int:
+    """Return how many letters are wrong, missing, too many, or swapped with their neighbour.
+
+    The distance of Damerau and Levenshtein, no part being edited twice.
+    """
+    before, row = list[int](), list(range(len(name) + 1))
+    for i, letter in enumerate(written):
+        earlier, before, row = before, row, [i + 1]
+        for j, wanted in enumerate(name):
+            errors = min(before[j + 1] + 1, row[j] + 1, before[j] + (letter != wanted))
+            if i and j and letter == name[j - 1] and wanted == written[i - 1]:
+                errors = min(errors, earlier[j - 1] + 1)
+            row.append(errors)
+    return row[-1]
 
 
 def other_names(key: str) -> tuple[str, ...]:
