@@ -39,18 +39,39 @@ def test_a_photo_to_score_that_is_too_large_is_refused(tmp_path: Path) -> None:
         photo.read()
 
 
-def test_a_run_tells_how_the_dataset_changed() -> None:
-    dataset = Manifest(
-        manifest_id="0" * 16, short_side_px=256, decoder="d", step="none", seed=42, rows=()
+def dataset(manifest_id: str) -> Manifest:
+    return Manifest(
+        manifest_id=manifest_id, short_side_px=256, decoder="d", step="none", seed=42, rows=()
     )
+
+
+def finished(old: str, new: str, **options: object) -> RunResult:
     released = Released(
-        version=1, name="doggo", promoted=True, decision=(), scored=None, timings=()
+        version=1,
+        name="doggo",
+        promoted=True,
+        decision=(),
+        scored=None,
+        timings=(),
+        already=old == new,
     )
-    done = RunResult(
+    return RunResult(
         intake={},
         intake_text="intake",
-        prepared=Prepared(manifest=dataset, change=diff(dataset, dataset)),
+        prepared=Prepared(manifest=dataset(new), change=diff(dataset(old), dataset(new))),
         released=released,
         timings=(),
+        **options,
     )
+
+
+def test_a_run_tells_how_the_dataset_changed() -> None:
+    done = finished("a" * 16, "b" * 16)
     assert "  the same photos\nversion 1 (doggo)" in done.to_text()
+
+
+def test_a_run_that_changed_nothing_says_so_in_one_line() -> None:
+    done = finished("a" * 16, "a" * 16, is_repeat=True)
+    assert done.to_text() == ("intake; version 1 (doggo) was made from them and is in production")
+    news = finished("a" * 16, "a" * 16)  # such as a newly quarantined file
+    assert ", as before\nversion 1 (doggo)" in news.to_text()

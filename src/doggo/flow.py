@@ -70,6 +70,7 @@ def run(
     return RunResult(
         intake=dict(report.to_json()),
         intake_text=intake_text(report),
+        is_repeat=report.is_repeat,
         prepared=prepared,
         released=released,
         timings=watch.timings,
@@ -92,7 +93,8 @@ def take_in(
     """Photos into the raw bucket, each one once."""
     from doggo.intake.run import intake
 
-    return intake(
+    before = _set_aside(stores)
+    report = intake(
         paths,
         labels=labels,
         store=stores.photos,
@@ -102,6 +104,14 @@ def take_in(
         open_source=stores.open_bucket,
         progress=progress,
     )
+    news = report.added or report.withdrawn or _set_aside(stores) != before
+    report.is_repeat = not news and bool(report.already_present)
+    return report
+
+
+def _set_aside(stores: Stores) -> set[tuple[str, str, str | None]]:
+    aside = stores.photos.quarantined()
+    return {(source.source_sha256, source.breed, source.reason) for source in aside}
 
 
 def prepare(

@@ -22,7 +22,12 @@ _ALIKE = 3
 
 
 def intake_text(report: IntakeReport) -> str:
-    """Return what an intake did: counts, then whatever an owner should look at."""
+    """Return what an intake did: counts, then whatever an owner should look at.
+
+    One that brought nothing new is one line.
+    """
+    if report.is_repeat:
+        return _repeat_text(report)
     counts = {
         "added": report.added,
         "already present": report.already_present,
@@ -39,6 +44,17 @@ def intake_text(report: IntakeReport) -> str:
         meant = f"; did you mean {breed.nearest}?" if breed.nearest else ""
         lines.append(f"  new breed: {breed.breed}, {breed.files:,} photos{meant}")
     return "\n".join(["intake", *lines])
+
+
+def _repeat_text(report: IntakeReport) -> str:
+    here = len(report.already_present) + len(report.exact_duplicates)
+    aside = len(report.conflicts) + len(report.quarantined)
+    text = f"nothing new: {here:,} photos are here already"
+    if aside:
+        text += f", {aside:,} set aside (`doggo quarantine` says why)"
+    if report.ignored:
+        text += f", {len(report.ignored):,} ignored (--json says why)"
+    return text
 
 
 def _listed(name: str, found: Sequence[Finding]) -> Iterator[str]:
@@ -160,6 +176,11 @@ class Prepared:
     manifest: Manifest
     change: ManifestDiff | None
 
+    @property
+    def is_as_before(self) -> bool:
+        """Whether it is the dataset that there was before."""
+        return self.change is not None and self.change.old_id == self.change.new_id
+
     def to_json(self) -> dict[str, object]:
         manifest = self.manifest
         return {
@@ -178,15 +199,22 @@ class Prepared:
             f"dataset {manifest.manifest_id}: {len(manifest.rows):,} photos of "
             f"{len(manifest.breeds)} breeds ({sides})"
         )
+        if self.is_as_before:
+            return f"{text}, as before"
         return f"{text}\n{self.change}" if self.change else text
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """The whole way: what intake found, the dataset, the version."""
+    """The whole way: what intake found, the dataset, the version.
+
+    Attributes:
+        is_repeat: nothing new came in.
+    """
 
     intake: dict[str, object]
     intake_text: str
+    is_repeat: bool = False
     prepared: Prepared
     released: Released
     timings: Sequence[Timing]
@@ -202,8 +230,20 @@ class RunResult:
             "timings_s": {timing.stage: round(timing.seconds, 2) for timing in self.timings},
         }
 
+    @property
+    def changed_nothing(self) -> bool:
+        """Whether photos, dataset and version are those of before, and the gate was not asked."""
+        released = self.released
+        as_before = self.is_repeat and self.prepared.is_as_before
+        return as_before and released.already and not released.decision
+
     def to_text(self) -> str:
-        return "\n".join((self.intake_text, self.prepared.to_text(), self.released.to_text()))
+        released = self.released
+        if self.changed_nothing:
+            where = "is in production" if released.promoted else "is NOT in production"
+            version = f"version {released.version} ({released.name}) was made from them and {where}"
+            return f"{self.intake_text}; {version}"
+        return "\n".join((self.intake_text, self.prepared.to_text(), released.to_text()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,6 +85,27 @@ def test_run_again_makes_nothing_new(home: Path, drawn_folder: Path) -> None:
     assert again["intake"]["already_present"] == BREEDS * PICTURES
     assert again["already"] is True
     assert len(run_doggo(home, "models", "list", "--json").json()) == 1
+    told = run_doggo(home, "run", drawn_folder).out.splitlines()
+    assert told == [
+        f"nothing new: {BREEDS * PICTURES} photos are here already; "
+        f"version 1 ({again['name']}) was made from them and is in production"
+    ]
+
+
+def test_a_repeated_intake_is_one_line_until_something_is_new(tmp_path: Path) -> None:
+    folder, home = tmp_path / "photos", tmp_path / "home"
+    list(write_drawn(folder, breeds=2, pictures=2))
+    (folder / "drawn_rings" / "torn.jpg").write_bytes(b"\xff\xd8\xff torn")
+    (folder / "notes.txt").write_text("mine")
+    first = run_doggo(home, "intake", folder).out
+    assert "torn.jpg" in first
+    assert "notes.txt" in first
+    assert run_doggo(home, "intake", folder).out == (
+        "nothing new: 4 photos are here already, 1 set aside (`doggo quarantine` says why), "
+        "1 ignored (--json says why)\n"
+    )
+    (folder / "drawn_rings" / "new.jpg").write_bytes(b"\xff\xd8\xff torn too")
+    assert "new.jpg" in run_doggo(home, "intake", folder).out
 
 
 def test_a_model_whose_weights_were_damaged_is_made_again(home: Path) -> None:
