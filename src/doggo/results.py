@@ -65,9 +65,9 @@ def _listed(name: str, found: Sequence[Finding]) -> Iterator[str]:
     lines = list[tuple[str, int]]()
     for (folder, reason), paths in alike.items():
         if len(paths) > _ALIKE:
-            where = "" if folder == "." else f" in {folder}"
+            what = "names" if folder == "." else f"files in {folder}"  # lines of a labels file
             few = ", ".join(PurePath(path).name for path in paths[:_NAMED])
-            lines.append((f"{len(paths):,} files{where} ({few}, ...): {reason}", len(paths)))
+            lines.append((f"{len(paths):,} {what} ({few}, ...): {reason}", len(paths)))
         else:
             lines += [(f"{path}: {reason}", 1) for path in paths]
     yield from (f"  {name}: {line}" for line, _ in lines[:_LISTED])

@@ -87,7 +87,7 @@ class Settler:
         no_picture = file.fact.reason in (Rejection.NOT_A_PICTURE, Rejection.EMPTY)
         companion = no_picture and Path(file.path).suffix.lower() not in _PROMISING
         if companion:
-            self.tally.ignore(file.path, f"not a picture: {file.fact.detail}")
+            self.tally.ignore(file.path, "not a picture, nor called as one is")
         return not companion
 
     def _apply(self, files: Sequence[File], pictures: Pictures, met_again: set[str]) -> None:
