@@ -10,6 +10,7 @@ way is in `release.py`.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,8 @@ from doggo.core.errors import InputError, NoModelError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import Manifest, Origin
 from doggo.release import Release, dataset, mirror, score, test_photos
-from doggo.results import Prepared, Released, RunResult, Scored, Synced, intake_text, nothing_usable
+from doggo.results import Prepared, Released, RunResult, Synced, intake_text, nothing_usable
+from doggo.scored import Scored
 from doggo.stores import Stores
 from doggo.timings import Stopwatch
 
@@ -64,23 +66,24 @@ def run(
             telling = libraries.load_beside(progress, partial(release.open_early, config))
         with watch.stage("intake"):
             report = take_in(stores, paths, labels=labels, progress=telling)
-            _check_usable(stores, report)
+            _check_usable(stores, report, paths)
         with watch.stage("preprocess"):
             prepared = prepare(stores, stanford_lists=stanford_lists, seed=seed, progress=telling)
         released = release.train(config, prepared.manifest)
     return RunResult(
         intake=dict(report.to_json()),
         intake_text=intake_text(report),
+        is_repeat=report.is_repeat,
         prepared=prepared,
         released=released,
         timings=watch.timings,
     )
 
 
-def _check_usable(stores: Stores, report: IntakeReport) -> None:
+def _check_usable(stores: Stores, report: IntakeReport, paths: Sequence[Path | str]) -> None:
     came = report.added or report.already_present or report.exact_duplicates
     if not came and not stores.photos.used(Origin.OWNER):
-        raise InputError(nothing_usable(report))
+        raise InputError(nothing_usable(report, paths))
 
 
 def take_in(
@@ -93,7 +96,8 @@ def take_in(
     """Photos into the raw bucket, each one once."""
     from doggo.intake.run import intake
 
-    return intake(
+    before = _set_aside(stores)
+    report = intake(
         paths,
         labels=labels,
         store=stores.photos,
@@ -103,6 +107,14 @@ def take_in(
         open_source=stores.open_bucket,
         progress=progress,
     )
+    news = report.added or report.withdrawn or _set_aside(stores) != before
+    report.is_repeat = not news and bool(report.already_present)
+    return report
+
+
+def _set_aside(stores: Stores) -> set[tuple[str, str, str | None]]:
+    aside = stores.photos.quarantined()
+    return {(source.source_sha256, source.breed, source.reason) for source in aside}
 
 
 def prepare(
@@ -261,15 +273,18 @@ def evaluate_version(
 
     chosen = version if version is not None else in_production(stores)
     predictor = Predictor.load(stores.bundles.folder(chosen), pair=stores.forced_pair)
+    unlabelled = 0
     if photos is None:
         manifest = _manifest(stores)
         found = test_photos(stores, manifest, progress)
         data, kind = f"the test split of dataset {manifest.manifest_id}", manifest.manifest_id
     else:
-        found = labelled_folder(photos, labels)
+        found, unlabelled = labelled_folder(photos, labels)
         data, kind = f"the folder {photos}", photos.resolve().name
     name = f"{predictor.model.sha256[:16]}-{kind}.html"
-    return score(predictor, found, data=data, out=out or stores.reports / name, progress=progress)
+    out = out or stores.reports / name
+    scored = score(predictor, found, data=data, out=out, progress=progress)
+    return replace(scored, unlabelled=unlabelled)
 
 
 def promote(
@@ -334,8 +349,10 @@ def in_production(stores: Stores) -> int:
     return pointer.version
 
 
-def labelled_folder(folder: Path, labels: Path | None = None) -> list[LabelledPhoto]:
-    """Return the labelled photos of a folder, in any of the layouts that intake reads.
+def labelled_folder(folder: Path, labels: Path | None = None) -> tuple[list[LabelledPhoto], int]:
+    """Return the labelled photos of a folder, and how many files in it have no label.
+
+    It may have any of the layouts that intake reads.
 
     Raises:
         InputError: no file in it has a label.
@@ -343,13 +360,14 @@ def labelled_folder(folder: Path, labels: Path | None = None) -> list[LabelledPh
     from doggo.evaluate.labelled import LabelledPhoto
     from doggo.intake.scan import scan
 
-    found = [file for file in scan([folder], labels).files if file.breed is not None]
+    files = scan([folder], labels).files
+    found = [file for file in files if file.breed is not None]
     if not found:
         raise InputError(
             f"{folder}: no labelled photos; put them into a folder per breed, name them "
             "breed_id.jpg, or give --labels CSV"
         )
-    return [
+    photos = [
         LabelledPhoto(
             photo_id=str(n),
             breed=file.breed or "",
@@ -359,6 +377,7 @@ def labelled_folder(folder: Path, labels: Path | None = None) -> list[LabelledPh
         )
         for n, file in enumerate(found)
     ]
+    return photos, len(files) - len(found)
 
 
 def _read_found(file: Found) -> bytes:

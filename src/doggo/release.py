@@ -21,7 +21,8 @@ from doggo.registry import sync
 from doggo.registry.card import DATA_LICENCE, WEIGHTS_LICENCE
 from doggo.registry.compare import Dataset
 from doggo.registry.run import promote, register
-from doggo.results import Released, Scored
+from doggo.results import Released
+from doggo.scored import Scored
 from doggo.storage.audit import Action, Move
 from doggo.storage.buckets import Bucket
 from doggo.storage.shards import PixelReader
@@ -331,6 +332,10 @@ def score(
         headline=evaluation.headline(),
         report=out,
         caveats=evaluation.caveats,
+        unknown_breeds={
+            unknown.breed: unknown.named + unknown.unsure + unknown.not_a_dog
+            for unknown in evaluation.unknown_breeds
+        },
     )
 
 

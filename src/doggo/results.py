@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from doggo.core.records import Manifest, QuarantineReason, Split
+from doggo.scored import Scored
 
 if TYPE_CHECKING:
-    from doggo.intake.report import IntakeReport
+    from doggo.intake.report import Finding, IntakeReport
     from doggo.preprocess.diff import ManifestDiff
     from doggo.train.run import ExperimentResult
 
 _LISTED = 10
+_NAMED = 3
+_ALIKE = 3
 
 
 def intake_text(report: IntakeReport) -> str:
-    """Return what an intake did: counts, then whatever an owner should look at."""
+    """Return what an intake did: counts, then whatever an owner should look at.
+
+    One that brought nothing new is one line.
+    """
+    if report.is_repeat:
+        return _repeat_text(report)
     counts = {
         "added": report.added,
         "already present": report.already_present,
@@ -30,28 +38,63 @@ def intake_text(report: IntakeReport) -> str:
         "ignored": report.ignored,
     }
     lines = [f"  {name:<34} {len(found):>7,}" for name, found in counts.items()]
-    for name in ("conflicts", "withdrawn", "quarantined"):
-        found = counts.get(name, report.withdrawn)
-        lines += [
-            f"  {name}: {item.path}: {item.detail or item.reason}" for item in found[:_LISTED]
-        ]
-        if len(found) > _LISTED:
-            lines.append(f"  ... and {len(found) - _LISTED:,} more (--json lists all)")
+    for name in ("conflicts", "withdrawn", "quarantined", "ignored"):
+        lines += _listed(name, counts.get(name, report.withdrawn))
     for breed in report.new_breeds:
         meant = f"; did you mean {breed.nearest}?" if breed.nearest else ""
         lines.append(f"  new breed: {breed.breed}, {breed.files:,} photos{meant}")
     return "\n".join(["intake", *lines])
 
 
-def nothing_usable(report: IntakeReport) -> str:
+def _repeat_text(report: IntakeReport) -> str:
+    here = len(report.already_present) + len(report.exact_duplicates)
+    aside = len(report.conflicts) + len(report.quarantined)
+    text = f"nothing new: {here:,} photos are here already"
+    if aside:
+        text += f", {aside:,} set aside (`doggo quarantine` says why)"
+    if report.ignored:
+        text += f", {len(report.ignored):,} ignored (--json says why)"
+    return text
+
+
+def _listed(name: str, found: Sequence[Finding]) -> Iterator[str]:
+    """Yield a line a file with its reason; many of one folder with the same reason share one."""
+    alike = defaultdict[tuple[str, str], list[str]](list)
+    for item in found:
+        alike[str(PurePath(item.path).parent), item.detail or item.reason or ""].append(item.path)
+    lines = list[tuple[str, int]]()
+    for (folder, reason), paths in alike.items():
+        if len(paths) > _ALIKE:
+            what = "names" if folder == "." else f"files in {folder}"  # lines of a labels file
+            few = ", ".join(PurePath(path).name for path in paths[:_NAMED])
+            lines.append((f"{len(paths):,} {what} ({few}, ...): {reason}", len(paths)))
+        else:
+            lines += [(f"{path}: {reason}", 1) for path in paths]
+    yield from (f"  {name}: {line}" for line, _ in lines[:_LISTED])
+    if left := sum(files for _, files in lines[_LISTED:]):
+        yield f"  {name}: and {left:,} more: --json has them all"
+
+
+def nothing_usable(report: IntakeReport, paths: Sequence[Path | str]) -> str:
     """Return one line that says why none of the files became a photo, and what to do."""
     aside = [*report.quarantined, *report.conflicts]
+    if not aside:
+        return _no_picture(report, paths)
     counts = Counter(item.reason or "unknown" for item in aside)
     why = ", ".join(f"{n:,} {reason}" for reason, n in counts.most_common())
     what = "`doggo quarantine` lists each file with its reason"
     if QuarantineReason.NO_LABEL in counts:
         what = f"name a folder after each breed, or give --labels CSV; {what}"
     return f"none of the {len(aside):,} files can be used ({why}): {what}"
+
+
+def _no_picture(report: IntakeReport, paths: Sequence[Path | str]) -> str:
+    given = ", ".join(str(path) for path in paths)
+    others = report.ignored
+    names = ", ".join(PurePath(item.path).name for item in others[:_NAMED])
+    more = ", ..." if len(others) > _NAMED else ""
+    files = "other file" if len(others) == 1 else "other files"
+    return f"there is no picture in {given}: it has {len(others):,} {files} ({names}{more})"
 
 
 def experiment_json(outcome: ExperimentResult) -> dict[str, object]:
@@ -80,37 +123,6 @@ class Timing:
 
     stage: str
     seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    """An evaluation in figures, and where its report lies.
-
-    Attributes:
-        headline: figure by name, shares in [0, 1].
-    """
-
-    version: int | None
-    data: str
-    photos: int
-    headline: dict[str, float]
-    report: Path
-    caveats: Sequence[str] = ()
-
-    def to_json(self) -> dict[str, object]:
-        return {
-            "version": self.version,
-            "data": self.data,
-            "photos": self.photos,
-            "metrics": self.headline,
-            "report": str(self.report),
-            "caveats": list(self.caveats),
-        }
-
-    def to_text(self) -> str:
-        figures = "\n".join(f"  {name:<28} {value:.4f}" for name, value in self.headline.items())
-        notes = "".join(f"\nnote: {caveat}" for caveat in self.caveats)
-        return f"{self.data}: {self.photos:,} photos\n{figures}{notes}\nreport: {self.report}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +176,11 @@ class Prepared:
     manifest: Manifest
     change: ManifestDiff | None
 
+    @property
+    def is_as_before(self) -> bool:
+        """Whether it is the dataset that there was before."""
+        return self.change is not None and self.change.old_id == self.change.new_id
+
     def to_json(self) -> dict[str, object]:
         manifest = self.manifest
         return {
@@ -182,15 +199,22 @@ class Prepared:
             f"dataset {manifest.manifest_id}: {len(manifest.rows):,} photos of "
             f"{len(manifest.breeds)} breeds ({sides})"
         )
+        if self.is_as_before:
+            return f"{text}: the same photos as before"
         return f"{text}\n{self.change}" if self.change else text
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """The whole way: what intake found, the dataset, the version."""
+    """The whole way: what intake found, the dataset, the version.
+
+    Attributes:
+        is_repeat: nothing new came in.
+    """
 
     intake: dict[str, object]
     intake_text: str
+    is_repeat: bool = False
     prepared: Prepared
     released: Released
     timings: Sequence[Timing]
@@ -206,8 +230,20 @@ class RunResult:
             "timings_s": {timing.stage: round(timing.seconds, 2) for timing in self.timings},
         }
 
+    @property
+    def changed_nothing(self) -> bool:
+        """Whether photos, dataset and version are those of before, and the gate was not asked."""
+        released = self.released
+        as_before = self.is_repeat and self.prepared.is_as_before
+        return as_before and released.already and not released.decision
+
     def to_text(self) -> str:
-        return "\n".join((self.intake_text, self.prepared.to_text(), self.released.to_text()))
+        released = self.released
+        if self.changed_nothing:
+            where = "is in production" if released.promoted else "is NOT in production"
+            version = f"version {released.version} ({released.name}) was made from them and {where}"
+            return f"{self.intake_text}; {version}"
+        return "\n".join((self.intake_text, self.prepared.to_text(), released.to_text()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,6 +85,27 @@ def test_run_again_makes_nothing_new(home: Path, drawn_folder: Path) -> None:
     assert again["intake"]["already_present"] == BREEDS * PICTURES
     assert again["already"] is True
     assert len(run_doggo(home, "models", "list", "--json").json()) == 1
+    told = run_doggo(home, "run", drawn_folder).out.splitlines()
+    assert told == [
+        f"nothing new: {BREEDS * PICTURES} photos are here already; "
+        f"version 1 ({again['name']}) was made from them and is in production"
+    ]
+
+
+def test_a_repeated_intake_is_one_line_until_something_is_new(tmp_path: Path) -> None:
+    folder, home = tmp_path / "photos", tmp_path / "home"
+    list(write_drawn(folder, breeds=2, pictures=2))
+    (folder / "drawn_rings" / "torn.jpg").write_bytes(b"\xff\xd8\xff torn")
+    (folder / "notes.txt").write_text("mine")
+    first = run_doggo(home, "intake", folder).out
+    assert "torn.jpg" in first
+    assert "notes.txt" in first
+    assert run_doggo(home, "intake", folder).out == (
+        "nothing new: 4 photos are here already, 1 set aside (`doggo quarantine` says why), "
+        "1 ignored (--json says why)\n"
+    )
+    (folder / "drawn_rings" / "new.jpg").write_bytes(b"\xff\xd8\xff torn too")
+    assert "new.jpg" in run_doggo(home, "intake", folder).out
 
 
 def test_a_model_whose_weights_were_damaged_is_made_again(home: Path) -> None:
@@ -224,6 +245,12 @@ def test_evaluate_scores_any_labelled_folder(home: Path, tmp_path: Path) -> None
     assert said["metrics"]["photos"] == 6
     assert said["metrics"]["not_scored"] == 1
     assert out.read_text().startswith("<!doctype html>")
+    (folder / "komondor").mkdir()
+    (folder / "komondor" / "k.jpg").write_bytes(jpeg(1))
+    told = run_doggo(home, "evaluate", "--photos", folder, "--out", out).out
+    assert "left out: 1 photo of breeds that the model has not (Komondor 1)\n" in told
+    assert "left out: 1 photo that could not be read" in told
+    assert "  first guess right " in told
 
 
 @pytest.mark.parametrize(
@@ -365,6 +392,15 @@ def test_photos_that_cannot_be_used_are_counted_by_reason(
     assert f"none of the 3 files can be used ({said}" in done.line()
     assert len(run_doggo(home, "quarantine", "--json").json()) == 3
     assert run_doggo(home, "models", "list", "--json").json() == []
+
+
+def test_a_folder_without_a_picture_is_said_in_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.txt").write_text("no picture")
+    done = run_doggo(tmp_path / "home", "run", folder)
+    assert (done.code, done.out) == (1, "")
+    assert done.line() == f"doggo: there is no picture in {folder}: it has 1 other file (a.txt)"
 
 
 @pytest.mark.parametrize("breeds", [0, 1])

@@ -170,6 +170,17 @@ def test_titles_are_distinct_and_lead_back() -> None:
         ("goldn_retriver", "golden_retriever"),
         ("husky", "siberian_husky"),
         ("xoloitzcuintl", "mexican_hairless"),
+        ("bogle", "beagle"),
+        ("beagel", "beagle"),
+        ("puug", "pug"),
+        ("boxr", "boxer"),
+        ("chiwawa", None),  # four errors
+        ("chihuaua", "chihuahua"),
+        ("dobermann", "doberman"),
+        ("rotweiler", "rottweiler"),
+        ("yorkshir_terier", "yorkshire_terrier"),
+        ("shih_tsu", "shih-tzu"),
+        ("alsation", "german_shepherd"),
         ("terrier", None),
         ("dalmatian", None),
         ("shiba_inu", None),
@@ -178,6 +189,37 @@ def test_titles_are_distinct_and_lead_back() -> None:
 )
 def test_nearest_suggests_only_what_comes_close(key: str, known: str | None) -> None:
     assert nearest(key) == known
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("akita", "beauceron", "bichon_frise", "biewer_terrier", "cane_corso", "cesky_terrier"),
+        *("dachshund", "estrela_mountain_dog", "german_pinscher", "german_spitz", "goldendoodle"),
+        *("harrier", "havanese", "hovawart", "icelandic_sheepdog", "kangal", "labradoodle"),
+        *("lurcher", "mudi", "norwegian_buhund", "plott", "puggle", "puli", "pumi", "rat_terrier"),
+        *("skye_terrier", "tibetan_spaniel", "welsh_terrier", "wolf", "mixed", "drawn_rings"),
+    ],
+)
+def test_a_breed_of_its_own_is_no_typing_error(key: str) -> None:
+    assert nearest(key) is None
+
+
+def test_nearest_may_be_asked_of_other_breeds() -> None:
+    assert nearest("labradoodel", ("labradoodle", "pug")) == "labradoodle"
+    assert nearest("beagel", ("pug",)) is None
+    assert nearest("alsation", ("pug",)) is None
+
+
+@given(st.sampled_from([key for key in BREEDS if len(key) >= 9]), st.data())
+def test_two_typing_errors_are_seen_in_a_long_name(key: str, data: st.DataObject) -> None:
+    written = key
+    for _ in range(2):
+        place = data.draw(st.integers(1, len(written) - 2))
+        letter = data.draw(st.sampled_from(["", "e", written[place] * 2]))
+        written = written[:place] + letter + written[place + 1 :]
+    assume(normalise(written) not in BREEDS)
+    assert nearest(normalise(written)) is not None
 
 
 @given(st.sampled_from(BREEDS))

@@ -119,9 +119,23 @@ def test_the_drawn_curve_keeps_its_ends_and_its_order(n: int, seed: int) -> None
 
 def test_unknown_breeds_are_counted_by_verdict_and_named() -> None:
     found = figures.unknown_breeds(
-        [("labrador", Verdict.BREED), ("labrador", Verdict.UNSURE), ("akita", Verdict.NOT_A_DOG)]
+        [("labrador", Verdict.BREED), ("labrador", Verdict.UNSURE), ("akita", Verdict.NOT_A_DOG)],
+        ("labrador_retriever", "pug"),
     )
     assert [(u.breed, u.nearest, u.named, u.unsure, u.not_a_dog) for u in found] == [
         ("akita", None, 0, 0, 1),
         ("labrador", "labrador_retriever", 1, 1, 0),
     ]
+
+
+def test_the_closest_name_is_one_that_the_model_has() -> None:
+    said = [(breed, Verdict.UNSURE) for breed in ("komondor", "puug", "beaglle", "labradoodel")]
+    found = figures.unknown_breeds(said, (*BREEDS, "labradoodle"))
+    assert {unknown.breed: unknown.nearest for unknown in found} == {
+        "beaglle": "beagle",
+        "komondor": None,
+        "labradoodel": "labradoodle",
+        "puug": "pug",
+    }
+    [boxr] = figures.unknown_breeds([("boxr", Verdict.UNSURE)], BREEDS)
+    assert boxr.nearest is None  # it has no boxer

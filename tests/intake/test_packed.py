@@ -109,6 +109,16 @@ def test_a_labels_file_in_an_archive_rules_alone(tmp_path: Path) -> None:
     assert [Path(item.path).name for item in found.ignored] == ["labels.csv"]
 
 
+def test_a_labels_file_further_down_in_an_archive_rules_its_folder(tmp_path: Path) -> None:
+    files = {
+        "kaggle/train/a1.jpg": b"x",
+        "kaggle/labels.csv": b"id,breed\na1,pug\n",
+        "boxer/b.jpg": b"x",
+    }
+    found = scan([write_zip(tmp_path / "all.zip", files)])
+    assert {Path(f.path).name: f.breed for f in found.files} == {"a1.jpg": "pug", "b.jpg": "boxer"}
+
+
 def test_an_archive_named_after_a_breed_names_its_files(tmp_path: Path) -> None:
     archive = write_tar(tmp_path / "beagle.tar", [("./1.jpg", b"x"), ("./more/2.jpg", b"x")])
     assert [file.breed for file in scan([archive]).files] == ["beagle", "beagle"]

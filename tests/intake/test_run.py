@@ -117,6 +117,20 @@ def test_files_that_are_no_candidates_are_listed(home: Home, tmp_path: Path) -> 
     assert "not a picture" in (ignored.detail or "")
 
 
+def test_what_is_no_picture_is_set_aside_if_its_name_promises_one(
+    home: Home, tmp_path: Path
+) -> None:
+    folder = write_folder(tmp_path / "photos", {"pug": [jpeg(1)]})
+    promising = {"a.jpg", "b.HEIC", "c.nef", "d.pdf", "e.zip", "empty.png"}
+    others = {"Thumbs.db", "notes.txt", "desktop.ini", "a.docx", "nameless", "empty.dat"}
+    for name in promising | others:
+        content = b"" if name.startswith("empty") else b"no picture, whatever its name"
+        (folder / "pug" / name).write_bytes(content)
+    report = home.take_in(folder)
+    assert {Path(item.path).name for item in report.quarantined} == promising
+    assert {Path(item.path).name for item in report.ignored} == others
+
+
 def test_new_breeds_are_kept_and_listed_with_the_nearest_known_name(
     home: Home, tmp_path: Path
 ) -> None:

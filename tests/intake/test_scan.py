@@ -84,6 +84,70 @@ def test_a_labels_file_in_the_folder_rules_alone(tmp_path: Path) -> None:
     assert str(tmp_path / "labels.csv") in ignored
 
 
+def test_a_labels_file_further_down_rules_its_own_folder_only(tmp_path: Path) -> None:
+    touch(tmp_path, "beagle/b.jpg", "kaggle/train/a1.jpg", "kaggle/train/a2.jpg", "train/c.jpg")
+    (tmp_path / "kaggle" / "labels.csv").write_text("id,breed\na1,Boston Bull\nzz,pug\n")
+    assert breeds_of(tmp_path) == {
+        "beagle/b.jpg": "beagle",
+        "kaggle/train/a1.jpg": "boston_bull",
+        "kaggle/train/a2.jpg": None,
+        "train/c.jpg": None,
+    }
+    ignored = {item.path: item.reason for item in scan([tmp_path]).ignored}
+    assert ignored == {
+        str(tmp_path / "kaggle" / "labels.csv"): "read as the labels of its folder",
+        "zz": "in the labels file, but there is no such file",
+    }
+
+
+def test_the_nearest_labels_file_counts_and_one_of_the_first_doggo_leaves_the_rest(
+    tmp_path: Path,
+) -> None:
+    touch(tmp_path, "a.jpg", "old/a.jpg", "old/x/b.jpg", "old/c.jpg", "old/pug/d.jpg")
+    (tmp_path / "labels.csv").write_text("id,breed\na,boxer\nb,boxer\nc,boxer\n")
+    (tmp_path / "old" / "meta_data.csv").write_text("filenames,label\na.jpg,pug\nx/b.jpg,pug\n")
+    assert breeds_of(tmp_path) == {
+        "a.jpg": "boxer",
+        "old/a.jpg": "pug",
+        "old/x/b.jpg": "pug",
+        "old/c.jpg": "boxer",
+        "old/pug/d.jpg": None,
+    }
+
+
+def test_a_labels_file_that_is_not_used_is_listed(tmp_path: Path) -> None:
+    touch(tmp_path, "train/a1.jpg")
+    for name in ("labels.csv", "meta_data.csv"):
+        (tmp_path / name).write_text("id,breed\na1,pug\n")
+    (tmp_path / "train" / "mylabels.csv").write_text("id,breed\na1,boxer\n")
+    assert breeds_of(tmp_path) == {"train/a1.jpg": "pug", "train/mylabels.csv": None}
+    reasons = {Path(item.path).name: item.reason for item in scan([tmp_path]).ignored}
+    assert reasons["meta_data.csv"] == "not read: another labels file of its folder is"
+    given = scan([tmp_path / "train"], tmp_path / "labels.csv")
+    assert [file.breed for file in given.files] == ["pug", None]
+    reasons = {
+        Path(i.path).name: i.reason for i in scan([tmp_path], tmp_path / "labels.csv").ignored
+    }
+    assert reasons["labels.csv"] == "not read: --labels was given"
+
+
+@pytest.mark.parametrize("folder", ["train", "Test", "val", "valid", "images", "photos", "data"])
+def test_a_folder_named_after_a_part_of_a_set_is_no_breed(tmp_path: Path, folder: str) -> None:
+    names = ("0a1b.jpg", "whippet_1.jpg", "shiba_inu_17.jpg", "labradoodle/c.jpg", "beagle/d.jpg")
+    touch(tmp_path, *(f"{folder}/{name}" for name in names))
+    found = {Path(file.path).name: file for file in scan([tmp_path]).files}
+    assert {name: file.breed for name, file in found.items()} == {
+        "0a1b.jpg": None,
+        "whippet_1.jpg": "whippet",
+        "shiba_inu_17.jpg": "shiba_inu",
+        "c.jpg": "labradoodle",
+        "d.jpg": "beagle",
+    }
+    problem = found["0a1b.jpg"].problem or ""
+    assert problem.startswith(f"the folder {folder} names no breed")
+    assert "labels.csv" in problem
+
+
 def test_a_labels_file_may_be_given_and_may_name_whole_files(tmp_path: Path) -> None:
     touch(tmp_path, "photos/a1.jpg")
     table = tmp_path / "mine.csv"
@@ -119,6 +183,8 @@ def test_what_is_left_out_is_listed(tmp_path: Path) -> None:
     touch(tmp_path, "pug/a.jpg", "pug/.DS_Store", ".git/config")
     os.mkfifo(tmp_path / "pug" / "pipe")
     (tmp_path / "pug" / "dangling.jpg").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "pug" / "loop.jpg").symlink_to("loop.jpg")
+    (tmp_path / "boxer").mkdir()
     found = scan([tmp_path])
     assert [Path(file.path).name for file in found.files] == ["a.jpg"]
     assert {Path(item.path).name: item.reason for item in found.ignored} == {
@@ -126,6 +192,8 @@ def test_what_is_left_out_is_listed(tmp_path: Path) -> None:
         ".git": "hidden",
         "pipe": "not a regular file",
         "dangling.jpg": "cannot be opened: No such file or directory",
+        "loop.jpg": "cannot be opened: Too many levels of symbolic links",
+        "boxer": "an empty folder",
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 
 from doggo.core.errors import InputError
@@ -100,24 +101,62 @@ def title(key: str) -> str:
     )
 
 
-def nearest(key: str) -> str | None:
-    """Return the known breed that a new key most resembles, or None if none comes close.
+def nearest(key: str, among: Sequence[str] = BREEDS) -> str | None:
+    """Return the breed that a new key most resembles, or None if none comes close.
 
     A suggestion for a person ("did you mean ...?"), never applied by itself. If the words of the
-    key all occur in known breeds (`husky`), it is that breed, or None if there are several
-    (`terrier`). Else it is the closest spelling by difflib's ratio: at least 0.75 to a key and
-    0.85 to another name, which is often short.
-    """
-    import difflib
+    key all occur in these breeds (`husky`), it is that breed, or None if there are several
+    (`terrier`). Else it is the name that the fewest typing errors turn into the key: two at most,
+    one between names of five letters, where two make another word (`puli`, `pug`). Failing that,
+    another name of a breed with one typing error.
 
+    Args:
+        among: keys of the breeds it may be: the known ones, or the labels of a model.
+    """
     words = set(re.split(r"[_-]", key))
-    holding = [known for known in BREEDS if words <= set(re.split(r"[_-]", known))]
+    holding = [known for known in among if words <= set(re.split(r"[_-]", known))]
     if holding:
         return holding[0] if len(holding) == 1 else None
-    squashed = re.sub(r"[_-]", "", key)
-    close = difflib.get_close_matches(squashed, _SQUASHED, n=1, cutoff=0.75)
-    close = close or difflib.get_close_matches(squashed, _known_names(), n=1, cutoff=0.85)
-    return _index()[close[0]] if close else None
+    written = re.sub(r"[_-]", "", key)
+    keys = {re.sub(r"[_-]", "", known): known for known in among}
+    names = {name: known for name, known in _known_names().items() if known in among}
+    close = _closest(written, keys, one=1, two=6) or _closest(
+        written, names, one=6, two=MAX_KEY_LENGTH
+    )
+    return {**names, **keys}[close] if close else None
+
+
+def _closest(written: str, names: Iterable[str], *, one: int, two: int) -> str | None:
+    """Return the name with the fewest typing errors in `written`.
+
+    Args:
+        one, two: the letters that the longer of both must have to allow as many errors.
+    """
+    found = list[tuple[int, str]]()
+    for name in names:
+        longest = max(len(written), len(name))
+        allowed = (longest >= one) + (longest >= two)
+        if abs(len(written) - len(name)) <= allowed:
+            errors = _typing_errors(written, name)
+            if errors <= allowed:
+                found.append((errors, name))
+    return min(found)[1] if found else None
+
+
+def _typing_errors(written: str, name: str) -> int:
+    """Return how many letters are wrong, missing, too many, or swapped with their neighbour.
+
+    The distance of Damerau and Levenshtein, no part being edited twice.
+    """
+    before, row = list[int](), list(range(len(name) + 1))
+    for i, letter in enumerate(written):
+        earlier, before, row = before, row, [i + 1]
+        for j, wanted in enumerate(name):
+            errors = min(before[j + 1] + 1, row[j] + 1, before[j] + (letter != wanted))
+            if i and j and letter == name[j - 1] and wanted == written[i - 1]:
+                errors = min(errors, earlier[j - 1] + 1)
+            row.append(errors)
+    return row[-1]
 
 
 def other_names(key: str) -> tuple[str, ...]:
@@ -147,10 +186,10 @@ def _index() -> dict[str, str]:
 
 
 @cache
-def _known_names() -> tuple[str, ...]:
-    """Return the other names of the known breeds, without ImageNet's ids."""
+def _known_names() -> dict[str, str]:
+    """Map the names of the known breeds, squashed, to their keys; ImageNet's ids left out."""
     known = set(BREEDS)
-    return tuple(name for name, key in _index().items() if key in known and not name[-1].isdigit())
+    return {name: key for name, key in _index().items() if key in known and not name[-1].isdigit()}
 
 
 def _words(name: str) -> tuple[str, ...]:

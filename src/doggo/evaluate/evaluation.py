@@ -166,7 +166,8 @@ class UnknownBreed:
     """A breed that the photos have and the model has not: no answer could be right.
 
     Attributes:
-        nearest: the known breed whose name is closest, if any: perhaps a spelling.
+        nearest: the label of the model whose name is closest, if any: perhaps this is a spelling
+            of it.
         named, unsure, not_a_dog: photos per verdict; `named` are all wrong.
     """
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doggo.core import metrics
-from doggo.core.breeds import nearest
+from doggo.core.breeds import BREEDS, nearest
 from doggo.core.records import Verdict
 from doggo.evaluate.evaluation import (
     Bin,
@@ -177,13 +177,18 @@ def confused_pairs(
     return tuple(pair(int(firsts[i]), int(seconds[i])) for i in worst)
 
 
-def unknown_breeds(said: Sequence[tuple[str, Verdict]]) -> tuple[UnknownBreed, ...]:
-    """Return, for breeds outside the model's labels, what it said of their photos."""
+def unknown_breeds(
+    said: Sequence[tuple[str, Verdict]], labels: Sequence[str]
+) -> tuple[UnknownBreed, ...]:
+    """Return, for breeds outside the model's labels, what it said of their photos.
+
+    A breed that is well known is spelled rightly: it has no nearest label.
+    """
     counts = Counter(said)
     return tuple(
         UnknownBreed(
             breed=breed,
-            nearest=nearest(breed),
+            nearest=None if breed in BREEDS else nearest(breed, labels),
             named=counts[breed, Verdict.BREED],
             unsure=counts[breed, Verdict.UNSURE],
             not_a_dog=counts[breed, Verdict.NOT_A_DOG],

@@ -140,7 +140,7 @@ def _evaluation(
         breeds=figures.score_breeds(scored.breeds, confusion_KK),
         confused=figures.confused_pairs(scored.breeds, confusion_KK, mistakes),
         mistakes=mistakes[: figures.CONFIDENT_MISTAKES],
-        unknown_breeds=figures.unknown_breeds(unknown),
+        unknown_breeds=figures.unknown_breeds(unknown, scored.breeds),
         not_scored=tuple(not_scored),
         ms_per_photo=answered.ms_per_photo,
         recalled=answered.recalled,

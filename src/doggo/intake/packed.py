@@ -10,18 +10,19 @@ from pathlib import Path, PurePosixPath
 
 from doggo.core.errors import InputError
 from doggo.intake.found import Found, Ignored, Scan, Stored
-from doggo.intake.labels import LABELS_FILE, SEED_LABELS_FILE, Labels, labelled, parse_labels
+from doggo.intake.labels import LabelsTree, labelled, take_labels
 from doggo.storage.buckets import explain_os_error
 from doggo.storage.members import entries
 
 _MAX_LABELS_BYTES = 64 * 2**20
 
 
-def scan_archive(path: Path, common: Labels | None, scratch: Path | None, result: Scan) -> None:
+def scan_archive(path: Path, common: LabelsTree | None, scratch: Path | None, result: Scan) -> None:
     """Add the files of an archive to `result`, in the order in which they lie in it.
 
     Args:
-        common: labels that were given; without them a `labels.csv` or `meta_data.csv` at its top.
+        common: labels that were given; without them each `labels.csv` or `meta_data.csv` in it
+            counts for its folder.
         scratch: where a compressed tar may be inflated; None: it is refused.
 
     Raises:
@@ -29,14 +30,19 @@ def scan_archive(path: Path, common: Labels | None, scratch: Path | None, result
         StorageError: there is no room to inflate it.
     """
     files, misled = _listed(path, scratch, result)
-    labels = common or _own_labels(path, files, result)
+    labels = take_labels(
+        files,
+        common,
+        read=lambda inside: _read_labels(files[inside], f"{path}/{inside}"),
+        shown=lambda inside: f"{path}/{inside}",
+        ignored=result.ignored,
+    )
     root = f"/{path.name.partition('.')[0]}"
     for inside, stored in files.items():
         shown = f"{path}/{inside}"
         result.files.append(labelled(f"{root}/{inside}", root, labels, shown=shown, stored=stored))
     result.files.extend(misled)
-    if labels is not None:
-        result.ignored.extend(labels.without_file(list(files)))
+    result.ignored.extend(labels.without_file(list(files)))
 
 
 def _listed(
@@ -67,19 +73,10 @@ def _listed(
     return files, misled
 
 
-def _own_labels(path: Path, files: dict[str, Stored], result: Scan) -> Labels | None:
-    for name in (LABELS_FILE, SEED_LABELS_FILE):
-        stored = files.get(name)
-        if stored is None:
-            continue
-        shown = f"{path}/{name}"
-        if stored.size_bytes > _MAX_LABELS_BYTES:
-            raise InputError(f"{shown} is too large for a labels file: {stored.size_bytes:,} bytes")
-        try:
-            data = b"".join(stored.blocks())
-        except OSError as error:
-            raise InputError(f"cannot read {shown}: {error.strerror}") from error
-        del files[name]
-        result.ignored.append(Ignored(shown, "read as the labels of this archive"))
-        return parse_labels(data, shown, alone=name == LABELS_FILE)
-    return None
+def _read_labels(stored: Stored, shown: str) -> bytes:
+    if stored.size_bytes > _MAX_LABELS_BYTES:
+        raise InputError(f"{shown} is too large for a labels file: {stored.size_bytes:,} bytes")
+    try:
+        return b"".join(stored.blocks())
+    except OSError as error:
+        raise InputError(f"cannot read {shown}: {error.strerror}") from error

@@ -54,6 +54,8 @@ class IntakeReport:
         withdrawn: photos of earlier intakes that this one put into conflict.
         ignored: what was no candidate at all (hidden, not a picture and not called one, ...).
         new_breeds: breeds outside the 120 known ones.
+        is_repeat: whether the files brought nothing new, not even to the quarantine; whoever
+            knows what there was before says so.
     """
 
     added: list[Finding] = field(default_factory=list)
@@ -65,10 +67,12 @@ class IntakeReport:
     withdrawn: list[Finding] = field(default_factory=list)
     ignored: list[Finding] = field(default_factory=list)
     new_breeds: list[NewBreed] = field(default_factory=list)
+    is_repeat: bool = False
 
     def to_json(self) -> ReportJson:
         """Return counts, and the files under `details`."""
         lists = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        del lists["is_repeat"]
         return {
             "added": len(self.added),
             "already_present": len(self.already_present),

@@ -15,14 +15,7 @@ from urllib.parse import unquote, urlparse
 
 from doggo.core.errors import InputError, UsageError
 from doggo.intake.found import BucketObject, Ignored, Scan
-from doggo.intake.labels import (
-    LABELS_FILE,
-    SEED_LABELS_FILE,
-    Labels,
-    labelled,
-    parse_labels,
-    read_labels,
-)
+from doggo.intake.labels import LabelsTree, labelled, read_labels, take_labels
 from doggo.intake.packed import scan_archive
 from doggo.storage.buckets import Bucket, open_bucket
 from doggo.storage.members import is_archive
@@ -37,16 +30,18 @@ def scan(
 ) -> Scan:
     """Return every file under `paths` with its breed, in a fixed order.
 
-    A file's breed is, in this order: what the labels file says (where there is one, nothing
-    else counts); the nearest folder above it that names a known breed, up to the given path;
-    its own flat name, if that names a known breed; the folder it lies in, as a new breed; its
-    flat name, as a new breed. Hidden files and folders and what is not a regular file are
-    listed as ignored. A folder reached twice, through links or overlapping paths, counts once.
+    A file's breed is, in this order: what the nearest labels file above it says (where there is
+    one, nothing else counts); the nearest folder above it that names a known breed, up to the
+    given path; its own flat name, if that names a known breed; the folder it lies in, as a new
+    breed, unless it is called `train` or the like; its flat name, as a new breed. Hidden files
+    and folders, empty folders and what is not a regular file are listed as ignored. A folder
+    reached twice, through links or overlapping paths, counts once.
 
     Args:
         paths: folders, single files, archives, or URLs of buckets.
-        labels: a CSV for all of them; without it a `labels.csv` in a folder counts for it, or a
-            `meta_data.csv`, which leaves what it does not name to the folders.
+        labels: a CSV for all of them, and no other counts; without it a `labels.csv` in a folder
+            counts for that folder, or a `meta_data.csv`, which leaves what it does not name to
+            the folders.
         scratch: where a compressed tar may be inflated; None: it is refused.
         open_source: opens a bucket by its URL, with whatever credentials it needs.
 
@@ -57,7 +52,7 @@ def scan(
     """
     result = Scan()
     visited: set[tuple[int, int]] = set()
-    common = read_labels(labels) if labels is not None else None
+    common = LabelsTree({"": read_labels(labels)}) if labels is not None else None
     for path in paths:
         if "://" in str(path):
             _scan_bucket(str(path).rstrip("/"), open_source, common, result)
@@ -73,25 +68,26 @@ def scan(
 
 
 def _scan_folder(
-    root: Path, common: Labels | None, visited: set[tuple[int, int]], result: Scan
+    root: Path, common: LabelsTree | None, visited: set[tuple[int, int]], result: Scan
 ) -> None:
-    own = _labels_file_in(root) if common is None else None
-    labels = common
-    if own is not None:
-        alone = own.name.lower() == LABELS_FILE
-        labels = parse_labels(_read(own), str(own), alone=alone)
-        result.ignored.append(Ignored(str(own), "read as the labels of this folder"))
-    listed = sorted(_walk(root, visited, result.ignored), key=os.fsencode)
-    for file in listed:
-        if not (labels and file.lower().endswith((LABELS_FILE, SEED_LABELS_FILE))):
-            result.files.append(labelled(file, str(root), labels))
-    if labels is not None:
-        inside = [file[len(str(root)) + 1 :] or root.name for file in listed]
-        result.ignored.extend(labels.without_file(inside))
+    ignored = list[Ignored]()
+    listed = sorted(_walk(root, visited, ignored), key=os.fsencode)
+    files = {file[len(str(root)) + 1 :] or root.name: file for file in listed}
+    labels = take_labels(
+        files,
+        common,
+        read=lambda inside: _read(Path(files[inside])),
+        shown=lambda inside: files[inside],
+        ignored=result.ignored,
+    )
+    result.ignored.extend(ignored)
+    for file in files.values():
+        result.files.append(labelled(file, str(root), labels))
+    result.ignored.extend(labels.without_file(list(files)))
 
 
 def _scan_bucket(
-    url: str, open_source: Callable[[str], Bucket], common: Labels | None, result: Scan
+    url: str, open_source: Callable[[str], Bucket], common: LabelsTree | None, result: Scan
 ) -> None:
     """List a bucket, which may be one that the first doggo made.
 
@@ -102,34 +98,20 @@ def _scan_bucket(
     if not (parsed.netloc or parsed.path) or (here and not Path(unquote(parsed.path)).is_dir()):
         raise UsageError(f"no such bucket: {url}")  # opening a local one would make it
     bucket = open_source(url)
-    keys = bucket.sizes()
-    labels = common
-    if labels is None and SEED_LABELS_FILE in keys:
-        shown = f"{url}/{SEED_LABELS_FILE}"
-        labels = parse_labels(bucket.read(SEED_LABELS_FILE), shown, alone=False)
-        result.ignored.append(Ignored(shown, "read as the labels of this bucket"))
-        del keys[SEED_LABELS_FILE]
-    root = "/" + unquote(url).rpartition("/")[2]
-    for key, size_bytes in keys.items():
-        shown = f"{url}/{key}"
+    stored = dict[str, BucketObject]()
+    for key, size_bytes in bucket.sizes().items():
         if any(part.startswith(".") for part in key.split("/")):
-            result.ignored.append(Ignored(shown, "hidden"))
-            continue
-        stored = BucketObject(bucket, key, size_bytes)
-        result.files.append(labelled(f"{root}/{key}", root, labels, shown=shown, stored=stored))
-    if labels is not None:
-        result.ignored.extend(labels.without_file(list(keys)))
-
-
-def _labels_file_in(root: Path) -> Path | None:
-    """Return the labels file directly in a folder; `labels.csv` comes before `meta_data.csv`."""
-    if not root.is_dir():
-        return None
-    names = (LABELS_FILE, SEED_LABELS_FILE)
-    with os.scandir(root) as entries:
-        found = [e.name for e in entries if e.name.lower() in names and e.is_file()]
-    found.sort(key=lambda name: (names.index(name.lower()), name))
-    return root / found[0] if found else None
+            result.ignored.append(Ignored(f"{url}/{key}", "hidden"))
+        else:
+            stored[key] = BucketObject(bucket, key, size_bytes)
+    labels = take_labels(
+        stored, common, read=bucket.read, shown=f"{url}/{{}}".format, ignored=result.ignored
+    )
+    root = "/" + unquote(url).rpartition("/")[2]
+    for key, found in stored.items():
+        file = labelled(f"{root}/{key}", root, labels, shown=f"{url}/{key}", stored=found)
+        result.files.append(file)
+    result.ignored.extend(labels.without_file(list(stored)))
 
 
 def _read(path: Path) -> bytes:
@@ -160,12 +142,14 @@ def _walk(root: Path, visited: set[tuple[int, int]], ignored: list[Ignored]) -> 
         except OSError as error:
             ignored.append(Ignored(folder, f"cannot be opened: {error.strerror}"))
             continue
+        if not listing:
+            ignored.append(Ignored(folder, "an empty folder"))
         for entry in reversed(listing):
             if entry.name.startswith("."):
                 ignored.append(Ignored(entry.path, "hidden"))
             elif entry.is_dir(follow_symlinks=False):
                 folders.append(entry.path)
-            elif entry.is_symlink() and entry.is_dir():
+            elif entry.is_symlink() and Path(entry.path).is_dir():  # False for a loop
                 linked.append(entry.path)
             elif entry.is_file(follow_symlinks=False) or _is_regular(entry.path, ignored):
                 yield entry.path

@@ -35,10 +35,17 @@ from doggo.vision.photo import DEFAULT_SHORT_SIDE_PX, canonical, decoder_name
 
 log = logging.getLogger(__name__)
 
-# What lies beside photos; nameless files are the annotations of Stanford Dogs.
-_COMPANIONS = frozenset(
-    ("", ".csv", ".tsv", ".txt", ".md", ".json", ".jsonl", ".xml", ".html", ".yaml", ".yml")
-)
+# What a person may believe to hold photos, also where nobody here can read it: pictures, raw ones
+# of cameras, films, PDFs, archives.
+# fmt: off
+_PROMISING = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif",
+    ".tiff", ".heic", ".heif", ".hif", ".avif", ".jp2", ".jxl", ".ico", ".tga", ".svg", ".svgz",
+    ".psd", ".npy", ".npz", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".raf", ".rw2", ".pef",
+    ".raw", ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".pdf", ".tar", ".tgz", ".gz", ".bz2",
+    ".xz", ".zst", ".zip", ".7z", ".rar",
+})
+# fmt: on
 
 Pictures = Mapping[str, tuple[Picture, Chunk]]
 """photo_id → what is known of a picture, and the chunk that holds its bytes and pixels."""
@@ -76,11 +83,11 @@ class Settler:
                 shutil.rmtree(batch.chunk.staging, ignore_errors=True)
 
     def _is_candidate(self, file: File) -> bool:
-        """Leave out what neither is a picture nor is called one, such as a README."""
+        """Leave out what neither is a picture nor promises one, such as a README or Thumbs.db."""
         no_picture = file.fact.reason in (Rejection.NOT_A_PICTURE, Rejection.EMPTY)
-        companion = no_picture and Path(file.path).suffix.lower() in _COMPANIONS
+        companion = no_picture and Path(file.path).suffix.lower() not in _PROMISING
         if companion:
-            self.tally.ignore(file.path, f"not a picture: {file.fact.detail}")
+            self.tally.ignore(file.path, "not a picture, nor called as one is")
         return not companion
 
     def _apply(self, files: Sequence[File], pictures: Pictures, met_again: set[str]) -> None:

@@ -130,7 +130,8 @@ def run(
     if json:
         result_json(done.to_json())
         return
-    result(table(["stage", "seconds"], [(t.stage, f"{t.seconds:.1f}") for t in done.timings]))
-    result("")
+    if not done.changed_nothing:
+        result(table(["stage", "seconds"], [(t.stage, f"{t.seconds:.1f}") for t in done.timings]))
+        result("")
     result(done.to_text())
     say("try it:  doggo predict PHOTO   or   doggo serve")
