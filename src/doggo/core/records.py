@@ -89,6 +89,8 @@ class Source:
         reason: quarantine reason (`Rejection` or `QuarantineReason`), else None.
         detail: one line for a person, else None.
         photo_id: the photo it became or duplicates, if any.
+        read_by: which decoder and release found the reason, where another one may find none; None
+            also of a file that ended its decoder.
     """
 
     source_sha256: str
@@ -98,6 +100,7 @@ class Source:
     reason: str | None = None
     detail: str | None = None
     photo_id: str | None = None
+    read_by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

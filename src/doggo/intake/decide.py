@@ -253,6 +253,7 @@ def _quarantined(file: File, reason: str, detail: str | None) -> Ruling:
         outcome=Outcome.QUARANTINED,
         reason=str(reason),
         detail=detail,
+        read_by=file.fact.read_by,
     )
     return Ruling(source)
 

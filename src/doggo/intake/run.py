@@ -116,19 +116,24 @@ def _read(files: Sequence[Found], batches: Batches, reader: Reader) -> Iterator[
     """Yield every batch with what its unknown files hold, in order."""
     for batch, answer in reader.map((batch, batch.chunk) for batch in batches.cut(files)):
         if isinstance(answer, Lost):
-            yield from _read_one_by_one(batch, batches, answer)
+            log.warning("intake_chunk_lost reason=%s files=%d", answer.reason, len(batch.unknown))
+        if batch.alone or isinstance(answer, Lost):
+            yield from _read_one_by_one(batch, batches)
         else:
             yield batch, answer or ()
 
 
-def _read_one_by_one(batch: Batch, batches: Batches, lost: Lost) -> Iterator[Answered]:
-    """Read a batch again file by file after its process died, to find the file to blame."""
-    log.warning("intake_chunk_lost reason=%s files=%d", lost.reason, len(batch.unknown))
+def _read_one_by_one(batch: Batch, batches: Batches) -> Iterator[Answered]:
+    """Read a batch file by file, to find the one that ends its process; that is tried again later.
+
+    Which may not be its fault: the kernel ends processes where memory is short, and a disk stalls.
+    """
     with Reader(_READER, count=1, timeout_s=_FILE_TIMEOUT_S) as lone:
         singles = (batches.of([pair]) for pair in batch.files)
         for single, answer in lone.map((single, single.chunk) for single in singles):
             if isinstance(answer, Lost):
-                detail = f"the decoder could not cope with it: {answer.reason}"
+                reason = f"the decoder could not cope with it: {answer.reason}"
+                detail = f"{reason}; the next intake tries again"
                 sha256 = hash_file(single.files[0][0].place)
                 yield single, (Fact(sha256, reason=Rejection.BROKEN, detail=detail),)
             else:

@@ -31,7 +31,8 @@ from sqlalchemy.exc import DatabaseError
 from doggo.core.errors import StorageError
 from doggo.storage.buckets import explain_os_error
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_COLUMNS_SINCE = {2: ("ALTER TABLE sources ADD COLUMN read_by VARCHAR(200)",)}
 _TIMEOUT_S = 30  # that one process waits for another one's transaction
 
 metadata = MetaData()
@@ -67,6 +68,7 @@ sources_table = Table(
     Column("reason", String(40)),
     Column("detail", String(300)),
     Column("photo_id", String(64), index=True),
+    Column("read_by", String(200)),
 )
 
 pixels_table = Table(
@@ -84,7 +86,7 @@ pixels_table = Table(
 
 
 def open_database(path: Path) -> Engine:
-    """Open (or create) the SQLite database at `path`.
+    """Open (or create) the SQLite database at `path`, and bring that of an older release up to date.
 
     Raises:
         StorageError: the file cannot be opened, is damaged, or was made by a newer release.
@@ -106,9 +108,7 @@ def open_database(path: Path) -> Engine:
             if found < SCHEMA_VERSION:
                 # Two commands may open a new home at once: one makes the tables.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
-                if _schema_of(connection) < SCHEMA_VERSION:
-                    metadata.create_all(connection)
-                    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                _bring_up_to_date(connection)
     except DatabaseError as error:
         raise StorageError(
             f"cannot open the database {path}: {error.orig}; restore it from a backup "
@@ -140,6 +140,17 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 def _schema_of(connection: Connection) -> int:
     return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+
+
+def _bring_up_to_date(connection: Connection) -> None:
+    """Make what this release has beyond the one that made the file: all of it, if it is new."""
+    found = _schema_of(connection)
+    if found:
+        for version in range(found + 1, SCHEMA_VERSION + 1):
+            for statement in _COLUMNS_SINCE.get(version, ()):
+                connection.exec_driver_sql(statement)
+    metadata.create_all(connection)
+    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def use_wal(cursor: sqlite3.Cursor) -> None:

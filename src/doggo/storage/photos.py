@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, Engine, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from doggo.core.errors import Rejection, StorageError
@@ -47,6 +47,22 @@ _NEAR_BY_BAND = [
     for column in _BAND_COLUMNS
 ]
 _MEMBERS = select(*_PHOTO_COLUMNS).where(photos_table.c.group_id.in_(_VALUES))
+
+
+_NEW = insert(sources_table)
+_LEDGER = _NEW.on_conflict_do_update(
+    index_elements=[sources_table.c.source_sha256, sources_table.c.breed],
+    set_={name: _NEW.excluded[name] for name in _SOURCE_FIELDS[2:]},
+    where=and_(
+        sources_table.c.photo_id.is_(None),
+        or_(
+            *(
+                sources_table.c[name].is_distinct_from(_NEW.excluded[name])
+                for name in ("outcome", "reason", "read_by")
+            )
+        ),
+    ),
+)
 
 
 def unread_key(path: str) -> str:
@@ -171,7 +187,8 @@ class PhotoStore:
         """Write what a chunk of intake decided, in one transaction.
 
         Args:
-            sources: new entries of the ledger; one that it has already stays as it is.
+            sources: new entries of the ledger; one that it has already stays as it is, unless
+                it said why a file is no photo and something else is said now.
             restored: photos to put back into use. set_aside: photos now in conflict, with all
                 sources that became them. merged: group id → the id that takes its place.
             met_again: `unread_key` of files whose entries make way for what is known of them now.
@@ -192,8 +209,7 @@ class PhotoStore:
                 added = again.values(outcome=Outcome.ADDED.value, reason=None, detail=None)
                 connection.execute(added, _values(restored))
             if sources:
-                ledger = insert(sources_table).on_conflict_do_nothing()
-                connection.execute(ledger, [_source_values(source) for source in sources])
+                connection.execute(_LEDGER, [_source_values(source) for source in sources])
             conflict = QuarantineReason.CONFLICT.value
             for photo_id in sorted(set_aside):
                 self._quarantine(
