@@ -75,7 +75,7 @@ def run(
 
 
 def _check_usable(stores: Stores, report: IntakeReport) -> None:
-    came = report.added or report.already_present or report.exact_duplicates
+    came = report.added or report.relabelled or report.already_present or report.exact_duplicates
     if not came and not stores.photos.used(Origin.OWNER):
         raise InputError(nothing_usable(report))
 
@@ -85,6 +85,7 @@ def take_in(
     paths: Sequence[Path | str],
     *,
     labels: Path | None = None,
+    relabel: bool = False,
     progress: Progress = silent,
 ) -> IntakeReport:
     """Photos into the raw bucket, each one once."""
@@ -97,6 +98,7 @@ def take_in(
         raw=stores.raw,
         spool=stores.spool,
         workers=stores.workers,
+        relabel=relabel,
         open_source=stores.open_bucket,
         progress=progress,
     )

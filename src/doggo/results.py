@@ -22,6 +22,7 @@ def intake_text(report: IntakeReport) -> str:
     """Return what an intake did: counts, then whatever an owner should look at."""
     counts = {
         "added": report.added,
+        "relabelled": report.relabelled,
         "already present": report.already_present,
         "exact duplicates": report.exact_duplicates,
         "near duplicates (kept, one side)": report.near_duplicates,
@@ -30,7 +31,7 @@ def intake_text(report: IntakeReport) -> str:
         "ignored": report.ignored,
     }
     lines = [f"  {name:<34} {len(found):>7,}" for name, found in counts.items()]
-    for name in ("conflicts", "withdrawn", "quarantined"):
+    for name in ("relabelled", "conflicts", "withdrawn", "quarantined"):
         found = counts.get(name, report.withdrawn)
         lines += [
             f"  {name}: {item.path}: {item.detail or item.reason}" for item in found[:_LISTED]

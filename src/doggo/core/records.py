@@ -34,6 +34,7 @@ class Outcome(StrEnum):
     EXACT_DUPLICATE = "exact_duplicate"  # same bytes or same pixels, same breed
     CONFLICT = "conflict"  # the same picture under two breeds: every copy is set aside
     QUARANTINED = "quarantined"  # broken, too small, links_sides, no label
+    OVERRULED = "overruled"  # the owner said that the photo is of another breed
 
 
 class QuarantineReason(StrEnum):

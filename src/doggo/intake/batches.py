@@ -48,8 +48,8 @@ class Batch:
         return [found for found, source in self.files if source is None]
 
     @property
-    def known(self) -> list[Source]:
-        return [source for _, source in self.files if source is not None]
+    def known(self) -> list[tuple[Found, Source]]:
+        return [(found, source) for found, source in self.files if source is not None]
 
 
 class _LookUp(NamedTuple):
@@ -132,7 +132,7 @@ class Batches:
                 continue
             again = (source.source_sha256, source.breed) in seen
             seen.add((source.source_sha256, source.breed))
-            yield _LookUp(found, _met_again(source, found.path, again))
+            yield _LookUp(found, _met_again(source, again))
 
     def _chunk(self, unknown: Sequence[Found]) -> Chunk:
         shard = self._spool.shard_path()
@@ -179,10 +179,10 @@ def _is_outdated(source: Source) -> bool:
     return by_reader and source.read_by != reader_name()
 
 
-def _met_again(source: Source, path: str, again: bool) -> Source:
+def _met_again(source: Source, again: bool) -> Source:
     """Return what to count for a file that the ledger knows; `again`: a second one in this run."""
     if source.outcome is not Outcome.ADDED:
-        return replace(source, path=path)
+        return source
     if again:
-        return replace(source, path=path, outcome=Outcome.EXACT_DUPLICATE, detail="same file")
-    return replace(source, path=path, outcome=Outcome.ALREADY_PRESENT)
+        return replace(source, outcome=Outcome.EXACT_DUPLICATE, detail="same file")
+    return replace(source, outcome=Outcome.ALREADY_PRESENT)

@@ -22,6 +22,7 @@ from doggo.intake.found import Found, hash_file
 from doggo.intake.report import IntakeReport
 from doggo.intake.scan import scan
 from doggo.intake.settle import Settler
+from doggo.intake.walk import Walk
 from doggo.storage.buckets import Bucket, open_bucket
 from doggo.storage.disk import need_disk
 from doggo.storage.photos import PhotoStore
@@ -53,6 +54,7 @@ def intake(
     spool: Path,
     workers: int = 0,
     origin: Origin = Origin.OWNER,
+    relabel: bool = False,
     open_source: Callable[[str], Bucket] = open_bucket,
     progress: Progress = silent,
 ) -> IntakeReport:
@@ -64,6 +66,8 @@ def intake(
         spool: working folder, best on the disk of the buckets.
         workers: decoding processes; 0 means one a core.
         origin: whose photos they are; users' photos are never shown.
+        relabel: these files alone say what breed their photos are, whatever others say that are
+            filed elsewhere.
         open_source: opens a bucket to take in by its URL.
 
     Raises:
@@ -83,7 +87,8 @@ def intake(
             reader.start()  # there will be work: they import while we look around
         batches = Batches(store, Spool(spool), staging, reader.count)
         _check_disk(found.files, batches, raw.root)
-        settler = Settler(store=store, raw=raw, spool=Spool(spool), origin=origin)
+        walk = Walk(found, overrules=relabel)
+        settler = Settler(store=store, raw=raw, spool=Spool(spool), origin=origin, walk=walk)
         for ignored in found.ignored:
             settler.tally.ignore(ignored.path, ignored.reason)
         _take_in(found.files, batches, reader, settler, progress)

@@ -31,7 +31,7 @@ from sqlalchemy.exc import DatabaseError
 from doggo.core.errors import StorageError
 from doggo.storage.buckets import explain_os_error
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _COLUMNS_SINCE = {2: ("ALTER TABLE sources ADD COLUMN read_by VARCHAR(200)",)}
 _TIMEOUT_S = 30  # that one process waits for another one's transaction
 
@@ -71,6 +71,14 @@ sources_table = Table(
     Column("read_by", String(200)),
 )
 
+copies_table = Table(
+    "copies",  # where files of the ledger were met beside the path that it has
+    metadata,
+    Column("source_sha256", String(64), primary_key=True),
+    Column("breed", String(100), primary_key=True),
+    Column("path", String(1000), primary_key=True),
+)
+
 pixels_table = Table(
     "pixels",
     metadata,
@@ -86,7 +94,7 @@ pixels_table = Table(
 
 
 def open_database(path: Path) -> Engine:
-    """Open (or create) the SQLite database at `path`, and bring that of an older release up to date.
+    """Open the SQLite database at `path`: created, or brought up to date, if need be.
 
     Raises:
         StorageError: the file cannot be opened, is damaged, or was made by a newer release.
