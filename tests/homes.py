@@ -15,7 +15,13 @@ from doggo.intake.report import IntakeReport
 from doggo.intake.run import intake
 from doggo.preprocess.run import preprocess
 from doggo.storage.buckets import Bucket
-from doggo.storage.database import open_database, photos_table, sources_table, transaction
+from doggo.storage.database import (
+    copies_table,
+    open_database,
+    photos_table,
+    sources_table,
+    transaction,
+)
 from doggo.storage.photos import PhotoStore
 
 
@@ -55,9 +61,11 @@ class Home:
         with transaction(self.store.engine) as connection:
             photos = connection.execute(select(photos_table)).all()
             sources = connection.execute(select(sources_table)).all()
+            copies = connection.execute(select(copies_table)).all()
         return {
             "photos": sorted(photos),
             "sources": sorted(sources),
+            "copies": sorted(copies),
             "raw": {key: self.raw.read(key) for key in self.raw.list()},
             "staging": [p for p in (self.spool / "staging").rglob("*") if p.is_file()],
         }

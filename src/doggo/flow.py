@@ -81,7 +81,7 @@ def run(
 
 
 def _check_usable(stores: Stores, report: IntakeReport, paths: Sequence[Path | str]) -> None:
-    came = report.added or report.already_present or report.exact_duplicates
+    came = report.added or report.relabelled or report.already_present or report.exact_duplicates
     if not came and not stores.photos.used(Origin.OWNER):
         raise InputError(nothing_usable(report, paths))
 
@@ -91,6 +91,7 @@ def take_in(
     paths: Sequence[Path | str],
     *,
     labels: Path | None = None,
+    relabel: bool = False,
     progress: Progress = silent,
 ) -> IntakeReport:
     """Photos into the raw bucket, each one once."""
@@ -104,10 +105,11 @@ def take_in(
         raw=stores.raw,
         spool=stores.spool,
         workers=stores.workers,
+        relabel=relabel,
         open_source=stores.open_bucket,
         progress=progress,
     )
-    news = report.added or report.withdrawn or _set_aside(stores) != before
+    news = report.added or report.relabelled or report.withdrawn or _set_aside(stores) != before
     report.is_repeat = not news and bool(report.already_present)
     return report
 

@@ -30,6 +30,7 @@ def intake_text(report: IntakeReport) -> str:
         return _repeat_text(report)
     counts = {
         "added": report.added,
+        "relabelled": report.relabelled,
         "already present": report.already_present,
         "exact duplicates": report.exact_duplicates,
         "near duplicates (kept, one side)": report.near_duplicates,
@@ -38,7 +39,7 @@ def intake_text(report: IntakeReport) -> str:
         "ignored": report.ignored,
     }
     lines = [f"  {name:<34} {len(found):>7,}" for name, found in counts.items()]
-    for name in ("conflicts", "withdrawn", "quarantined", "ignored"):
+    for name in ("relabelled", "conflicts", "withdrawn", "quarantined", "ignored"):
         lines += _listed(name, counts.get(name, report.withdrawn))
     for breed in report.new_breeds:
         meant = f"; did you mean {breed.nearest}?" if breed.nearest else ""

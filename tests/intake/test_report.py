@@ -46,3 +46,26 @@ def test_the_json_has_a_count_and_a_list_for_each_heading() -> None:
     ]
     assert found["details"]["ignored"][0]["path"] == "README.txt"
     assert found["details"]["new_breeds"] == [{"breed": "beagel", "files": 1, "nearest": "beagle"}]
+
+
+def test_a_photo_that_was_relabelled_is_listed_once_by_its_file() -> None:
+    tally = Tally()
+    tally.add(source("known", Outcome.CONFLICT))
+    tally.mend("p", "beagle", "in conflict")
+    tally.add(source("again", Outcome.CONFLICT))  # asked of the ledger before that
+    tally.mend("q", "beagle", "pug")
+    report = tally.report()
+    told = [(item.path, item.detail) for item in report.relabelled]
+    assert told == [("known", "was in conflict"), ("q", "was pug")]
+    assert [item.path for item in report.exact_duplicates] == ["again"]
+    assert report.conflicts == []
+
+
+def test_what_was_relabelled_may_turn_out_to_be_a_conflict() -> None:
+    tally = Tally()
+    tally.add(source("moved", Outcome.ADDED))
+    tally.mend("p", "beagle", "pug")
+    tally.set_aside({"p"})
+    report = tally.report()
+    assert [item.path for item in report.conflicts] == ["moved"]
+    assert report.relabelled == []

@@ -15,6 +15,7 @@ from doggo.core.errors import InputError, StorageError, UsageError
 from doggo.core.records import Manifest, Origin, Split
 from doggo.storage.disk import HEADROOM_BYTES
 from doggo.storage.manifests import load, saved_ids
+from doggo.storage.pixels import PixelIndex
 from doggo.storage.shards import PixelReader
 from doggo.vision.photo import canonical
 
@@ -207,6 +208,37 @@ def test_a_lost_shard_is_made_again(home: Home, tmp_path: Path) -> None:
     assert after.manifest_id == before.manifest_id
     check_pixels(home, after)
     assert load(home.processed) == after
+
+
+def test_a_shard_that_is_cut_is_made_again_under_its_own_name(home: Home, tmp_path: Path) -> None:
+    home.take_in(drawn_folder(tmp_path / "photos", breeds=1, photos=5))
+    before = home.prepare(short_side_px=100)
+    [key] = {row.shard for row in before.rows}
+    with home.processed.path(key).open("r+b") as file:
+        file.truncate(1000)
+    assert home.prepare(short_side_px=100) == before  # the same photos, so the same name
+    check_pixels(home, before, 100)
+
+
+def test_a_kill_between_removing_a_cut_shard_and_forgetting_it_is_made_good(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.take_in(drawn_folder(tmp_path / "photos", breeds=1, photos=5))
+    before = home.prepare(short_side_px=100)
+    [key] = {row.shard for row in before.rows}
+    with home.processed.path(key).open("r+b") as file:
+        file.truncate(1000)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PixelIndex, "forget_shards", die)
+        with pytest.raises(KeyboardInterrupt):
+            home.prepare(short_side_px=100)
+    assert not home.processed.exists(key)
+    assert home.prepare(short_side_px=100) == before
+    check_pixels(home, before, 100)
 
 
 def test_a_spool_shard_that_is_cut_is_decoded_again(home: Home, tmp_path: Path) -> None:

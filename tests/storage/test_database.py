@@ -75,6 +75,31 @@ def test_a_transaction_is_whole_or_nothing(tmp_path: Path) -> None:
         assert connection.execute(select(sources_table)).all() == []
 
 
+SOURCES_OF_RELEASE_1 = (
+    "CREATE TABLE sources (source_sha256 VARCHAR(64) NOT NULL, breed VARCHAR(100) NOT NULL, "
+    "path VARCHAR(1000) NOT NULL, outcome VARCHAR(20) NOT NULL, reason VARCHAR(40), "
+    "detail VARCHAR(300), photo_id VARCHAR(64), PRIMARY KEY (source_sha256, breed))"
+)
+
+
+def test_one_made_by_an_older_release_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "doggo.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute(SOURCES_OF_RELEASE_1)
+        connection.execute(
+            "INSERT INTO sources VALUES ('1', 'pug', 'a.jpg', 'added', NULL, NULL, '2')"
+        )
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    for _ in range(2):
+        engine = open_database(path)
+        with transaction(engine) as connection:
+            [row] = connection.execute(select(sources_table)).all()
+            found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        engine.dispose()
+        assert (row.path, row.photo_id, row.read_by, found) == ("a.jpg", "2", None, SCHEMA_VERSION)
+
+
 def test_one_made_by_a_newer_release_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "doggo.db"
     with sqlite3.connect(path) as connection:

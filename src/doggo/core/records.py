@@ -34,6 +34,7 @@ class Outcome(StrEnum):
     EXACT_DUPLICATE = "exact_duplicate"  # same bytes or same pixels, same breed
     CONFLICT = "conflict"  # the same picture under two breeds: every copy is set aside
     QUARANTINED = "quarantined"  # broken, too small, links_sides, no label
+    OVERRULED = "overruled"  # the owner said that the photo is of another breed
 
 
 class QuarantineReason(StrEnum):
@@ -89,6 +90,8 @@ class Source:
         reason: quarantine reason (`Rejection` or `QuarantineReason`), else None.
         detail: one line for a person, else None.
         photo_id: the photo it became or duplicates, if any.
+        read_by: which decoder and release found the reason, where another one may find none; None
+            also of a file that ended its decoder.
     """
 
     source_sha256: str
@@ -98,6 +101,7 @@ class Source:
     reason: str | None = None
     detail: str | None = None
     photo_id: str | None = None
+    read_by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,9 @@
 """Cutting the files of an intake into batches, and asking the ledger which are known.
 
-Owns the size of a batch and the order of files in it. Knows nothing of what files hold.
+Owns the size of a batch, the order of files in it, and which verdicts of earlier intakes still
+count: one of another decoder or release does not, and a file that ended its decoder is read again
+every time, in a batch that is read file by file, so that it costs no more than itself. Knows
+nothing of what files hold.
 """
 
 from __future__ import annotations
@@ -9,17 +12,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
-from doggo.core.records import Outcome, Source
+from doggo.core.errors import Rejection
+from doggo.core.records import Outcome, QuarantineReason, Source
 from doggo.intake.facts import Chunk
 from doggo.intake.found import BucketObject, Found, Stored, hash_file
 from doggo.storage.buckets import explained
 from doggo.storage.photos import PhotoStore
 from doggo.storage.spool import Spool
+from doggo.vision.photo import reader_name
 
 _LARGEST, _SMALLEST = 128, 16
 _HASHED_TOGETHER = 1024
 _AT_ONCE = 32  # objects of a bucket under way
+_OF_THE_READER = frozenset((*Rejection, QuarantineReason.TOO_SMALL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +34,30 @@ class Batch:
     """Files in order; those that the ledger knows come with their entry and are not read again.
 
     Attributes:
-        chunk: the unknown ones as a task for a decoding process; None if all are known.
+        chunk: the unknown ones as a task for a decoding process; None if all are known, or if
+            they are to be read one by one.
+        alone: whether they are: each of them may end its decoding process.
     """
 
     files: tuple[tuple[Found, Source | None], ...]
     chunk: Chunk | None
+    alone: bool = False
 
     @property
     def unknown(self) -> list[Found]:
         return [found for found, source in self.files if source is None]
 
     @property
-    def known(self) -> list[Source]:
-        return [source for _, source in self.files if source is not None]
+    def known(self) -> list[tuple[Found, Source]]:
+        return [(found, source) for found, source in self.files if source is not None]
+
+
+class _LookUp(NamedTuple):
+    """A file, its entry if it need not be read, and whether it must be read alone."""
+
+    found: Found
+    source: Source | None
+    alone: bool = False
 
 
 class Batches:
@@ -67,32 +85,36 @@ class Batches:
             yield from files
             return
         for some in self._looked_up(files):
-            yield from (found for found, source in some if source is None)
+            yield from (look.found for look in some if look.source is None)
 
     def of(self, files: Sequence[tuple[Found, Source | None]]) -> Batch:
         """Return a batch of these files."""
         unknown = [found for found, source in files if source is None]
         return Batch(tuple(files), self._chunk(unknown) if unknown else None)
 
-    def _looked_up(self, files: Sequence[Found]) -> Iterator[list[tuple[Found, Source | None]]]:
+    def _looked_up(self, files: Sequence[Found]) -> Iterator[list[_LookUp]]:
         seen = set[tuple[str, str]]()
         with ThreadPoolExecutor(_AT_ONCE if _far(files) else self._processes) as threads:
             for start in range(0, len(files), _HASHED_TOGETHER):
                 some = files[start : start + _HASHED_TOGETHER]
                 yield list(self._look_up(some, threads, seen))
 
-    def _of_looked_up(self, files: Sequence[tuple[Found, Source | None]]) -> Iterator[Batch]:
-        size = self._size(sum(source is None for _, source in files))
+    def _of_looked_up(self, files: Sequence[_LookUp]) -> Iterator[Batch]:
+        """Yield the batches of these files; those that may end a process come last, in one."""
+        calm = [look for look in files if not look.alone]
+        size = self._size(sum(look.source is None for look in calm))
         waiting: list[tuple[Found, Source | None]] = []
         unknown = 0
-        for found, source in files:
-            waiting.append((found, source))
-            unknown += source is None
+        for look in calm:
+            waiting.append((look.found, look.source))
+            unknown += look.source is None
             if unknown == size:
                 yield self.of(waiting)
                 waiting, unknown = [], 0
         if waiting:
             yield self.of(waiting)
+        if len(calm) < len(files):
+            yield Batch(tuple((look.found, None) for look in files if look.alone), None, alone=True)
 
     def _size(self, files: int) -> int:
         """Enough batches to keep all processes busy to the end, none so small that it is waste."""
@@ -100,17 +122,17 @@ class Batches:
 
     def _look_up(
         self, files: Sequence[Found], threads: ThreadPoolExecutor, seen: set[tuple[str, str]]
-    ) -> Iterator[tuple[Found, Source | None]]:
+    ) -> Iterator[_LookUp]:
         hashes = list(threads.map(hash_file, (found.place for found in files)))
         ledger = self._store.sources({sha256 for sha256 in hashes if sha256})
         for found, sha256 in zip(files, hashes, strict=True):
             source = ledger.get((sha256, found.breed or ""))
-            if source is None:
-                yield found, None
+            if source is None or _is_outdated(source):
+                yield _LookUp(found, None, alone=source is not None and source.read_by is None)
                 continue
             again = (source.source_sha256, source.breed) in seen
             seen.add((source.source_sha256, source.breed))
-            yield found, _met_again(source, found.path, again)
+            yield _LookUp(found, _met_again(source, again))
 
     def _chunk(self, unknown: Sequence[Found]) -> Chunk:
         shard = self._spool.shard_path()
@@ -148,10 +170,19 @@ def _far(files: Sequence[Found]) -> bool:
     return any(isinstance(f.stored, BucketObject) and not f.stored.is_near for f in files)
 
 
-def _met_again(source: Source, path: str, again: bool) -> Source:
+def _is_outdated(source: Source) -> bool:
+    """Whether the reason why a file is no photo was found by another decoder or release, or none.
+
+    It is none if the file ended its decoder: the machine may have been short of memory.
+    """
+    by_reader = source.photo_id is None and source.reason in _OF_THE_READER
+    return by_reader and source.read_by != reader_name()
+
+
+def _met_again(source: Source, again: bool) -> Source:
     """Return what to count for a file that the ledger knows; `again`: a second one in this run."""
     if source.outcome is not Outcome.ADDED:
-        return replace(source, path=path)
+        return source
     if again:
-        return replace(source, path=path, outcome=Outcome.EXACT_DUPLICATE, detail="same file")
-    return replace(source, path=path, outcome=Outcome.ALREADY_PRESENT)
+        return replace(source, outcome=Outcome.EXACT_DUPLICATE, detail="same file")
+    return replace(source, outcome=Outcome.ALREADY_PRESENT)

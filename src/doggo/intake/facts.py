@@ -47,9 +47,11 @@ class Fact(NamedTuple):
     Attributes:
         source_sha256: empty if the file could not be read.
         reason: `Rejection` or `QuarantineReason`; None for a picture and for one without label.
+        read_by: as in `Source`.
     """
 
     source_sha256: str
     picture: Picture | None = None
     reason: str | None = None
     detail: str | None = None
+    read_by: str | None = None

@@ -118,8 +118,14 @@ class Ignored:
 
 @dataclass(slots=True)
 class Scan:
-    """All that lies under the given paths, in a fixed order."""
+    """All that lies under the given paths, in a fixed order.
 
+    Attributes:
+        roots: the given paths, absolute, and URLs: what lies under them and is not in `files` is
+            not there, or was ignored.
+    """
+
+    roots: list[str] = field(default_factory=list)
     files: list[Found] = field(default_factory=list)
     ignored: list[Ignored] = field(default_factory=list)
 

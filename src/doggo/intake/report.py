@@ -37,6 +37,7 @@ class NewBreed:
 
 class ReportJson(TypedDict):
     added: int
+    relabelled: int
     already_present: int
     exact_duplicates: int
     near_duplicates: int
@@ -50,6 +51,8 @@ class IntakeReport:
     """The files of one intake by outcome.
 
     Attributes:
+        relabelled: photos of earlier intakes that have another breed now, or are in use again
+            after a conflict; by their file, or by their id if none was met.
         near_duplicates: those of `added` that joined a group of the same picture.
         withdrawn: photos of earlier intakes that this one put into conflict.
         ignored: what was no candidate at all (hidden, not a picture and not called one, ...).
@@ -59,6 +62,7 @@ class IntakeReport:
     """
 
     added: list[Finding] = field(default_factory=list)
+    relabelled: list[Finding] = field(default_factory=list)
     already_present: list[Finding] = field(default_factory=list)
     exact_duplicates: list[Finding] = field(default_factory=list)
     near_duplicates: list[Finding] = field(default_factory=list)
@@ -75,6 +79,7 @@ class IntakeReport:
         del lists["is_repeat"]
         return {
             "added": len(self.added),
+            "relabelled": len(self.relabelled),
             "already_present": len(self.already_present),
             "exact_duplicates": len(self.exact_duplicates),
             "near_duplicates": len(self.near_duplicates),
@@ -96,6 +101,7 @@ _HEADINGS = {
     Outcome.EXACT_DUPLICATE: "exact_duplicates",
     Outcome.CONFLICT: "conflicts",
     Outcome.QUARANTINED: "quarantined",
+    Outcome.OVERRULED: "exact_duplicates",
 }
 _IN_USE = (Outcome.ADDED, Outcome.ALREADY_PRESENT, Outcome.EXACT_DUPLICATE)
 
@@ -107,6 +113,7 @@ class Tally:
         self._lines: list[_Line] = []
         self._by_photo: dict[str, list[_Line]] = defaultdict(list)
         self._aside: set[str] = set()
+        self._mended: dict[str, Finding] = {}
         self._ignored: list[Finding] = []
         self._breeds: Counter[str] = Counter()
 
@@ -117,8 +124,11 @@ class Tally:
         self._lines.append(line)
         if source.photo_id is not None:
             self._by_photo[source.photo_id].append(line)
-            if source.photo_id in self._aside:  # since the ledger was asked about this file
+            # Since the ledger was asked about this file:
+            if source.photo_id in self._aside:
                 line.set_aside()
+            elif source.photo_id in self._mended:
+                line.put_back()
         if source.breed:
             self._breeds[source.breed] += 1
 
@@ -130,8 +140,16 @@ class Tally:
         """Turn the files of these photos into conflicts."""
         self._aside.update(photo_ids)
         for photo_id in photo_ids:
+            self._mended.pop(photo_id, None)
             for line in self._by_photo.get(photo_id, ()):
                 line.set_aside()
+
+    def mend(self, photo_id: str, breed: str, was: str) -> None:
+        """Note that a photo of an earlier intake has another breed, or is in use again."""
+        self._mended[photo_id] = Finding(photo_id, breed, detail=f"was {was}")
+        self._aside.discard(photo_id)
+        for line in self._by_photo.get(photo_id, ()):
+            line.put_back()
 
     def report(self) -> IntakeReport:
         """Return the sum of all that was counted."""
@@ -141,7 +159,11 @@ class Tally:
             withdrawn=[Finding(photo_id, None, "conflict", detail) for photo_id in earlier],
             ignored=self._ignored,
         )
+        for photo_id, finding in self._mended.items():
+            report.relabelled.append(self._listed_as_relabelled(photo_id, finding))
         for line in self._lines:
+            if line.outcome is None:
+                continue
             getattr(report, _HEADINGS[line.outcome]).append(line.finding)
             if line.near and line.outcome is Outcome.ADDED:
                 report.near_duplicates.append(line.finding)
@@ -153,11 +175,22 @@ class Tally:
         ]
         return report
 
+    def _listed_as_relabelled(self, photo_id: str, finding: Finding) -> Finding:
+        """Take a photo's first file out of the other lists and return it, else the photo itself."""
+        lines = self._by_photo.get(photo_id, [])
+        for line in lines:
+            if line.outcome in _IN_USE:
+                line.outcome = Outcome.EXACT_DUPLICATE
+        if not lines:
+            return finding
+        lines[0].outcome, lines[0].finding.detail = None, finding.detail
+        return lines[0].finding
+
 
 @dataclass(slots=True)
 class _Line:
     finding: Finding
-    outcome: Outcome
+    outcome: Outcome | None  # None: listed as relabelled
     near: bool
 
     def set_aside(self) -> None:
@@ -165,6 +198,11 @@ class _Line:
             self.outcome = Outcome.CONFLICT
             self.finding.reason = QuarantineReason.CONFLICT.value
             self.finding.detail = "the same picture is filed under another breed too"
+
+    def put_back(self) -> None:
+        if self.outcome is Outcome.CONFLICT:
+            self.outcome = Outcome.ALREADY_PRESENT
+            self.finding.reason = self.finding.detail = None
 
 
 def _printable(value: object) -> object:

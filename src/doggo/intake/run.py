@@ -22,6 +22,7 @@ from doggo.intake.found import Found, hash_file
 from doggo.intake.report import IntakeReport
 from doggo.intake.scan import scan
 from doggo.intake.settle import Settler
+from doggo.intake.walk import Walk
 from doggo.storage.buckets import Bucket, open_bucket
 from doggo.storage.disk import need_disk
 from doggo.storage.photos import PhotoStore
@@ -53,6 +54,7 @@ def intake(
     spool: Path,
     workers: int = 0,
     origin: Origin = Origin.OWNER,
+    relabel: bool = False,
     open_source: Callable[[str], Bucket] = open_bucket,
     progress: Progress = silent,
 ) -> IntakeReport:
@@ -64,6 +66,8 @@ def intake(
         spool: working folder, best on the disk of the buckets.
         workers: decoding processes; 0 means one a core.
         origin: whose photos they are; users' photos are never shown.
+        relabel: these files alone say what breed their photos are, whatever others say that are
+            filed elsewhere.
         open_source: opens a bucket to take in by its URL.
 
     Raises:
@@ -83,7 +87,8 @@ def intake(
             reader.start()  # there will be work: they import while we look around
         batches = Batches(store, Spool(spool), staging, reader.count)
         _check_disk(found.files, batches, raw.root)
-        settler = Settler(store=store, raw=raw, spool=Spool(spool), origin=origin)
+        walk = Walk(found, overrules=relabel)
+        settler = Settler(store=store, raw=raw, spool=Spool(spool), origin=origin, walk=walk)
         for ignored in found.ignored:
             settler.tally.ignore(ignored.path, ignored.reason)
         _take_in(found.files, batches, reader, settler, progress)
@@ -116,19 +121,24 @@ def _read(files: Sequence[Found], batches: Batches, reader: Reader) -> Iterator[
     """Yield every batch with what its unknown files hold, in order."""
     for batch, answer in reader.map((batch, batch.chunk) for batch in batches.cut(files)):
         if isinstance(answer, Lost):
-            yield from _read_one_by_one(batch, batches, answer)
+            log.warning("intake_chunk_lost reason=%s files=%d", answer.reason, len(batch.unknown))
+        if batch.alone or isinstance(answer, Lost):
+            yield from _read_one_by_one(batch, batches)
         else:
             yield batch, answer or ()
 
 
-def _read_one_by_one(batch: Batch, batches: Batches, lost: Lost) -> Iterator[Answered]:
-    """Read a batch again file by file after its process died, to find the file to blame."""
-    log.warning("intake_chunk_lost reason=%s files=%d", lost.reason, len(batch.unknown))
+def _read_one_by_one(batch: Batch, batches: Batches) -> Iterator[Answered]:
+    """Read a batch file by file, to find the one that ends its process; that is tried again later.
+
+    Which may not be its fault: the kernel ends processes where memory is short, and a disk stalls.
+    """
     with Reader(_READER, count=1, timeout_s=_FILE_TIMEOUT_S) as lone:
         singles = (batches.of([pair]) for pair in batch.files)
         for single, answer in lone.map((single, single.chunk) for single in singles):
             if isinstance(answer, Lost):
-                detail = f"the decoder could not cope with it: {answer.reason}"
+                reason = f"the decoder could not cope with it: {answer.reason}"
+                detail = f"{reason}; the next intake tries again"
                 sha256 = hash_file(single.files[0][0].place)
                 yield single, (Fact(sha256, reason=Rejection.BROKEN, detail=detail),)
             else:

@@ -55,11 +55,14 @@ def scan(
     common = LabelsTree({"": read_labels(labels)}) if labels is not None else None
     for path in paths:
         if "://" in str(path):
-            _scan_bucket(str(path).rstrip("/"), open_source, common, result)
+            url = str(path).rstrip("/")
+            _scan_bucket(url, open_source, common, result)
+            result.roots.append(url)
             continue
         root = Path(path).absolute()
         if not root.exists():
             raise UsageError(f"no such file or folder: {path}")
+        result.roots.append(str(root))
         if root.is_file() and is_archive(root):
             scan_archive(root, common, scratch, result)
         else:

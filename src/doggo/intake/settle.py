@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,13 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doggo.core.errors import PhotoError, Rejection, StorageError
-from doggo.core.records import Origin, Photo, Source
+from doggo.core.records import Origin, Outcome, Photo, Source
 from doggo.intake.batches import Batch
 from doggo.intake.decide import MAX_HAMMING, Compare, Decision, File, Likeness, decide
 from doggo.intake.facts import Chunk, Fact, Picture
+from doggo.intake.found import Found
 from doggo.intake.report import Tally
+from doggo.intake.walk import Walk
 from doggo.storage.buckets import Bucket
-from doggo.storage.photos import PhotoStore, unread_key
+from doggo.storage.photos import PhotoStore, ledger_path, unread_key
 from doggo.storage.pixels import PixelKey, Place
 from doggo.storage.shards import map_shard
 from doggo.storage.spool import Spool
@@ -54,8 +56,12 @@ Pictures = Mapping[str, tuple[Picture, Chunk]]
 class Settler:
     """Settles answered batches; `tally` counts what became of their files."""
 
-    def __init__(self, *, store: PhotoStore, raw: Bucket, spool: Spool, origin: Origin) -> None:
+    def __init__(
+        self, *, store: PhotoStore, raw: Bucket, spool: Spool, origin: Origin, walk: Walk
+    ) -> None:
         self.tally = Tally()
+        self._walk = walk
+        self._retracted: set[tuple[str, str]] = set()
         self._store = store
         self._raw = raw
         self._spool = spool
@@ -75,12 +81,34 @@ class Settler:
                 if fact.picture is not None and batch.chunk is not None:
                     pictures[fact.picture.photo_id] = fact.picture, batch.chunk
         met = (unread_key(found.path) for batch, _ in answered for found, _ in batch.files)
-        self._apply(files, pictures, self._unread.intersection(met))
+        in_question = self._meet_known([pair for batch, _ in answered for pair in batch.known])
+        self._apply(files, pictures, in_question, self._unread.intersection(met))
         for batch, _ in answered:
-            for source in batch.known:
-                self.tally.add(source)
             if batch.chunk is not None:
                 shutil.rmtree(batch.chunk.staging, ignore_errors=True)
+
+    def _meet_known(self, known: Sequence[tuple[Found, Source]]) -> list[Source]:
+        """Count files that the ledger knows; return those whose photo's breed is in question."""
+        elsewhere, in_question = list[Source](), list[Source]()
+        for found, entry in known:
+            source = replace(entry, path=found.path)
+            if ledger_path(found.path) != entry.path:
+                elsewhere.append(source)
+            if self._is_in_question(source):
+                in_question.append(source)
+            else:
+                self.tally.add(source)
+        self._store.met(elsewhere)
+        return in_question
+
+    def _is_in_question(self, source: Source) -> bool:
+        if source.outcome is Outcome.OVERRULED:
+            return self._walk.overrules
+        return source.outcome is Outcome.CONFLICT or self._is_lacking(source)
+
+    def _is_lacking(self, source: Source) -> bool:
+        """Whether the ledger's entry was retracted since it was asked about this file."""
+        return (source.source_sha256, source.breed) in self._retracted
 
     def _is_candidate(self, file: File) -> bool:
         """Leave out what neither is a picture nor promises one, such as a README or Thumbs.db."""
@@ -90,29 +118,68 @@ class Settler:
             self.tally.ignore(file.path, "not a picture, nor called as one is")
         return not companion
 
-    def _apply(self, files: Sequence[File], pictures: Pictures, met_again: set[str]) -> None:
-        if not files and not met_again:
+    def _apply(
+        self,
+        files: Sequence[File],
+        pictures: Pictures,
+        known: Sequence[Source],
+        met_again: set[str],
+    ) -> None:
+        if not files and not known and not met_again:
             return
         hashes = [picture.phash for picture, _ in pictures.values()]
         stored = {
             photo.photo_id: photo
-            for photo in self._store.alike(list(pictures), hashes, MAX_HAMMING)
+            for photo in self._store.alike(
+                [*pictures, *(source.photo_id or "" for source in known)], hashes, MAX_HAMMING
+            )
         }
         compare = self._compare(pictures, stored)
-        decision = decide(files, stored.values(), compare, self._origin)
+        decision = decide(
+            files, stored.values(), compare, self._standing, self._origin, known=known
+        )
         self._keep_raw(decision, pictures, stored)
         self._store.record(
-            sources=[_named(ruling.source) for ruling in decision.rulings],
+            sources=[
+                *(_named(ruling.source) for ruling in decision.rulings),
+                *(source for source in decision.met if self._is_lacking(source)),
+            ],
             photos=list(decision.photos.values()),
             restored=decision.restored,
             set_aside=decision.set_aside,
             merged=decision.merged,
+            mended=list(decision.mended.values()),
+            retracted=() if self._walk.overrules else decision.retracted,
+            overruled=decision.retracted if self._walk.overrules else (),
             met_again=met_again,
         )
+        self._retracted |= decision.retracted
         self._mark_pixels(decision, pictures)
         for ruling in decision.rulings:
             self.tally.add(ruling.source, near=ruling.near)
+        for source in decision.met:
+            self.tally.add(source)
+        for photo_id, photo in decision.mended.items():
+            self._tell_mended(stored[photo_id], photo)
         self.tally.set_aside(decision.set_aside)
+
+    def _tell_mended(self, before: Photo, now: Photo) -> None:
+        if now.quarantine is None and (now.breed, None) != (before.breed, before.quarantine):
+            log.info(
+                "photo_relabelled photo_id=%s was=%s now=%s", now.photo_id, before.breed, now.breed
+            )
+            was = "in conflict" if before.quarantine else before.breed
+            self.tally.mend(now.photo_id, now.breed, was)
+
+    def _standing(self, photo_ids: Collection[str]) -> list[tuple[Source, bool]]:
+        claims = self._store.claims(photo_ids)
+        return [
+            (claim.source, self._counts(claim.source) and self._walk.stands(claim))
+            for claim in claims
+        ]
+
+    def _counts(self, source: Source) -> bool:
+        return source.outcome is not Outcome.OVERRULED or self._walk.overrules
 
     def _keep_raw(
         self, decision: Decision, pictures: Pictures, stored: Mapping[str, Photo]

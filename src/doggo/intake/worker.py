@@ -18,7 +18,13 @@ from doggo.intake.found import Stored, load
 from doggo.storage.buckets import explain_os_error
 from doggo.storage.shards import ShardWriter
 from doggo.vision.perceptual import phash
-from doggo.vision.photo import DEFAULT_SHORT_SIDE_PX, MAX_BYTES, prepare, read_header
+from doggo.vision.photo import (
+    DEFAULT_SHORT_SIDE_PX,
+    MAX_BYTES,
+    prepare,
+    read_header,
+    reader_name,
+)
 
 MIN_SHORT_SIDE_PX = 64
 
@@ -47,7 +53,7 @@ def _read(place: str | Stored, labelled: bool, staging: Path, shard: ShardWriter
         return Fact("", reason=QuarantineReason.UNREADABLE, detail=error.strerror)
     if data is None:
         message = f"larger than {MAX_BYTES // 2**20} MiB"
-        return Fact(source_sha256, reason=Rejection.TOO_MANY_BYTES, detail=message)
+        return _refused(source_sha256, Rejection.TOO_MANY_BYTES, message)
     try:
         picture = png_of(data) if is_array(data) else data
         if not labelled:
@@ -55,7 +61,7 @@ def _read(place: str | Stored, labelled: bool, staging: Path, shard: ShardWriter
             return Fact(source_sha256)
         return _look_into(picture, data, source_sha256, staging, shard)
     except PhotoError as error:
-        return Fact(source_sha256, reason=error.rejection, detail=str(error))
+        return _refused(source_sha256, error.rejection, str(error))
 
 
 def _look_into(
@@ -69,7 +75,7 @@ def _look_into(
     if min(header.width_px, header.height_px) < MIN_SHORT_SIDE_PX:
         size = f"{header.width_px} x {header.height_px} px"
         message = f"{size}: the short side must be at least {MIN_SHORT_SIDE_PX} px"
-        return Fact(source_sha256, reason=QuarantineReason.TOO_SMALL, detail=message)
+        return _refused(source_sha256, QuarantineReason.TOO_SMALL, message)
     same = photo.clean == source
     photo_id = source_sha256 if same else hashlib.sha256(photo.clean).hexdigest()
     _write(f"{staging}/{photo_id}.{photo.extension}", photo.clean)
@@ -84,6 +90,10 @@ def _look_into(
         shard_width_px=image_HWC.shape[1],
     )
     return Fact(source_sha256, known)
+
+
+def _refused(source_sha256: str, reason: Rejection | QuarantineReason, detail: str) -> Fact:
+    return Fact(source_sha256, reason=reason, detail=detail, read_by=reader_name())
 
 
 def _write(path: str, data: bytes) -> None:

@@ -61,7 +61,12 @@ class PixelMaker:
         self.places = self._index.places()
 
     def _forget_lost(self) -> None:
-        """Have the photos of shards that are gone or too short decoded again."""
+        """Have the photos of shards that are gone or too short decoded again.
+
+        What is left of a shard goes first: a shard is named after what is in it, so the same
+        photos give the same name again, and a name that is taken is left alone. Killed in between,
+        the next run finds it gone.
+        """
         there = self._processed.sizes("shards/")
         lost = [
             shard
@@ -70,6 +75,7 @@ class PixelMaker:
         ]
         for shard in lost:
             log.warning("shard_lost shard=%s", shard)
+            self._processed.delete(shard)
         if lost:
             self._index.forget_shards(lost)
 

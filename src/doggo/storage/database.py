@@ -32,7 +32,8 @@ from doggo.core.errors import StorageError
 from doggo.storage.buckets import explain_os_error
 from doggo.storage.home import may_write, not_yours, read_only_uri
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 3
+_COLUMNS_SINCE = {2: ("ALTER TABLE sources ADD COLUMN read_by VARCHAR(200)",)}
 _TIMEOUT_S = 30  # that one process waits for another one's transaction
 
 metadata = MetaData()
@@ -68,6 +69,15 @@ sources_table = Table(
     Column("reason", String(40)),
     Column("detail", String(300)),
     Column("photo_id", String(64), index=True),
+    Column("read_by", String(200)),
+)
+
+copies_table = Table(
+    "copies",  # where files of the ledger were met beside the path that it has
+    metadata,
+    Column("source_sha256", String(64), primary_key=True),
+    Column("breed", String(100), primary_key=True),
+    Column("path", String(1000), primary_key=True),
 )
 
 pixels_table = Table(
@@ -85,7 +95,7 @@ pixels_table = Table(
 
 
 def open_database(path: Path, *, write: bool = True) -> Engine:
-    """Open (or create) the SQLite database at `path`.
+    """Open the SQLite database at `path`: created, or brought up to date, if need be.
 
     Args:
         write: False: it will only be read, so one that this user may not write to will do.
@@ -116,9 +126,7 @@ def open_database(path: Path, *, write: bool = True) -> Engine:
             if found < SCHEMA_VERSION:
                 # Two commands may open a new home at once: one makes the tables.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
-                if _schema_of(connection) < SCHEMA_VERSION:
-                    metadata.create_all(connection)
-                    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                _bring_up_to_date(connection)
     except DatabaseError as error:
         if "readonly" in str(error.orig):
             raise StorageError(not_yours(path, "write to")) from error
@@ -152,6 +160,17 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 def _schema_of(connection: Connection) -> int:
     return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+
+
+def _bring_up_to_date(connection: Connection) -> None:
+    """Make what this release has beyond the one that made the file: all of it, if it is new."""
+    found = _schema_of(connection)
+    if found:
+        for version in range(found + 1, SCHEMA_VERSION + 1):
+            for statement in _COLUMNS_SINCE.get(version, ()):
+                connection.exec_driver_sql(statement)
+    metadata.create_all(connection)
+    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def use_wal(cursor: sqlite3.Cursor) -> None:

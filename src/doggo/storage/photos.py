@@ -17,17 +17,23 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, Engine, and_, bindparam, case, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from doggo.core.errors import Rejection, StorageError
 from doggo.core.records import Origin, Outcome, Photo, QuarantineReason, Source, Split
 from doggo.storage.buckets import explain_os_error
-from doggo.storage.database import photos_table, sources_table, transaction
+from doggo.storage.database import copies_table, photos_table, sources_table, transaction
 from doggo.vision.perceptual import bands
 
 DAMAGED = frozenset({Rejection.BROKEN.value, QuarantineReason.UNREADABLE.value})
 """Quarantine reasons of a photo whose raw object was lost: handing it in again restores it."""
+
+HOW_TO_SOLVE = (
+    "move or delete the wrong file and run intake on the folder that held it, "
+    "or `doggo intake --relabel` on the right one"
+)
+"""What an owner does about a conflict."""
 
 _UNREAD = "unread:"
 _PHOTO_FIELDS = tuple(field.name for field in fields(Photo))
@@ -49,10 +55,39 @@ _NEAR_BY_BAND = [
 _MEMBERS = select(*_PHOTO_COLUMNS).where(photos_table.c.group_id.in_(_VALUES))
 
 
+_NEW = insert(sources_table)
+_LEDGER = _NEW.on_conflict_do_update(
+    index_elements=[sources_table.c.source_sha256, sources_table.c.breed],
+    set_={name: _NEW.excluded[name] for name in _SOURCE_FIELDS[2:]},
+    where=and_(
+        sources_table.c.photo_id.is_(None),
+        or_(
+            *(
+                sources_table.c[name].is_distinct_from(_NEW.excluded[name])
+                for name in ("outcome", "reason", "read_by")
+            )
+        ),
+    ),
+)
+
+
 def unread_key(path: str) -> str:
     """Return what stands for the sha256 of a file in the ledger as long as nobody read it whole."""
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()
     return f"{_UNREAD}{digest[: 64 - len(_UNREAD)]}"
+
+
+def ledger_path(path: str) -> str:
+    """Return a path as the ledger has it: as text, which a file name need not be."""
+    return os.fsencode(path).decode("utf-8", "replace")[:1000]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """That a photo is of a breed, by an entry of the ledger; `paths`: where its file was met."""
+
+    source: Source
+    paths: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +193,28 @@ class PhotoStore:
             rows = connection.execute(_MEMBERS, _values(groups)).all()
         return [_photo(row) for row in rows]
 
+    def claims(self, photo_ids: Collection[str]) -> list[Claim]:
+        """Return what the ledger's entries say of these photos, with the paths of their files."""
+        entry, copy = sources_table.c, copies_table.c
+        same = and_(entry.source_sha256 == copy.source_sha256, entry.breed == copy.breed)
+        query = (
+            select(*_SOURCE_COLUMNS, copy.path)
+            .select_from(sources_table.outerjoin(copies_table, same))
+            .where(entry.photo_id.in_(_VALUES))
+        )
+        paths = defaultdict[Source, list[str]](list)
+        with transaction(self.engine) as connection:
+            for row in connection.execute(query, _values(photo_ids)):
+                source = _source(row[:-1])
+                paths[source] += [row[-1]] if row[-1] is not None else []
+        return [Claim(source, (source.path, *more)) for source, more in paths.items()]
+
+    def met(self, copies: Collection[Source]) -> None:
+        """Note where files of the ledger were met beside the paths that it has."""
+        if copies:
+            with transaction(self.engine) as connection:
+                _note(connection, copies)
+
     def record(
         self,
         *,
@@ -166,20 +223,31 @@ class PhotoStore:
         restored: Collection[str],
         set_aside: Collection[str],
         merged: Mapping[str, str],
+        mended: Collection[Photo] = (),
+        retracted: Collection[tuple[str, str]] = (),
+        overruled: Collection[tuple[str, str]] = (),
         met_again: Collection[str] = (),
     ) -> None:
         """Write what a chunk of intake decided, in one transaction.
 
         Args:
-            sources: new entries of the ledger; one that it has already stays as it is.
+            sources: new entries of the ledger; one that it has already stays as it is, unless
+                it said why a file is no photo and something else is said now.
             restored: photos to put back into use. set_aside: photos now in conflict, with all
                 sources that became them. merged: group id → the id that takes its place.
+            mended: photos as they are from now on: their breed, group and quarantine.
+            retracted: (source_sha256, breed) of entries to forget. overruled: of entries that no
+                longer count, whatever is met.
             met_again: `unread_key` of files whose entries make way for what is known of them now.
         """
         with transaction(self.engine) as connection:
             if met_again:
                 stale = delete(sources_table).where(sources_table.c.source_sha256.in_(_VALUES))
                 connection.execute(stale, _values(met_again))
+            _forget(connection, retracted)
+            _overrule(connection, overruled)
+            for photo in mended:
+                _mend(connection, photo)
             for old, new in merged.items():
                 moved = update(photos_table).where(photos_table.c.group_id == old)
                 connection.execute(moved.values(group_id=new))
@@ -188,16 +256,24 @@ class PhotoStore:
             if restored:
                 back = update(photos_table).where(photos_table.c.photo_id.in_(_VALUES))
                 connection.execute(back.values(quarantine=None), _values(restored))
-                again = update(sources_table).where(sources_table.c.photo_id.in_(_VALUES))
+                again = update(sources_table).where(
+                    sources_table.c.photo_id.in_(_VALUES),
+                    sources_table.c.outcome != Outcome.OVERRULED.value,
+                )
                 added = again.values(outcome=Outcome.ADDED.value, reason=None, detail=None)
                 connection.execute(added, _values(restored))
             if sources:
-                ledger = insert(sources_table).on_conflict_do_nothing()
-                connection.execute(ledger, [_source_values(source) for source in sources])
+                connection.execute(_LEDGER, [_source_values(source) for source in sources])
+                twice = (Outcome.EXACT_DUPLICATE, Outcome.CONFLICT)
+                _note(connection, [source for source in sources if source.outcome in twice])
             conflict = QuarantineReason.CONFLICT.value
             for photo_id in sorted(set_aside):
                 self._quarantine(
-                    connection, photo_id, Outcome.CONFLICT, conflict, "filed under two breeds"
+                    connection,
+                    photo_id,
+                    Outcome.CONFLICT,
+                    conflict,
+                    f"filed under two breeds: {HOW_TO_SOLVE}",
                 )
 
     def remove(self, removals: Iterable[Removal]) -> None:
@@ -249,8 +325,12 @@ class PhotoStore:
         query = select(*_SOURCE_COLUMNS, photos_table.c.raw_key).join(
             photos_table, photos_table.c.photo_id == sources_table.c.photo_id
         )
+        itself = and_(  # of a photo that came back under another breed
+            sources_table.c.outcome == Outcome.EXACT_DUPLICATE.value,
+            sources_table.c.source_sha256 == photos_table.c.source_sha256,
+        )
         query = query.where(
-            sources_table.c.outcome == Outcome.ADDED.value,
+            or_(sources_table.c.outcome == Outcome.ADDED.value, itself),
             photos_table.c.origin == origin.value,
             _USED,
         )
@@ -260,8 +340,9 @@ class PhotoStore:
 
     def source_paths(self) -> list[tuple[str, str]]:
         """Return (photo_id, path) of every file that became a photo or is one once more."""
+        known = (Outcome.ADDED, Outcome.EXACT_DUPLICATE, Outcome.OVERRULED)
         query = select(sources_table.c.photo_id, sources_table.c.path).where(
-            sources_table.c.outcome.in_((Outcome.ADDED.value, Outcome.EXACT_DUPLICATE.value))
+            sources_table.c.outcome.in_([outcome.value for outcome in known])
         )
         with transaction(self.engine) as connection:
             return [(photo_id, path) for photo_id, path in connection.execute(query)]
@@ -300,6 +381,59 @@ class PhotoStore:
         )
 
 
+def _note(connection: Connection, copies: Collection[Source]) -> None:
+    rows = [
+        {
+            "source_sha256": copy.source_sha256,
+            "breed": copy.breed,
+            "path": ledger_path(copy.path),
+        }
+        for copy in copies
+    ]
+    if rows:
+        connection.execute(insert(copies_table).on_conflict_do_nothing(), rows)
+
+
+def _forget(connection: Connection, entries: Iterable[tuple[str, str]]) -> None:
+    for source_sha256, breed in sorted(entries):
+        for table in (sources_table, copies_table):
+            mine = and_(table.c.source_sha256 == source_sha256, table.c.breed == breed)
+            connection.execute(delete(table).where(mine))
+
+
+def _overrule(connection: Connection, entries: Iterable[tuple[str, str]]) -> None:
+    for source_sha256, breed in sorted(entries):
+        entry = update(sources_table).where(
+            sources_table.c.source_sha256 == source_sha256, sources_table.c.breed == breed
+        )
+        detail = "the owner filed it under another breed"
+        connection.execute(
+            entry.values(outcome=Outcome.OVERRULED.value, reason=None, detail=detail)
+        )
+
+
+def _mend(connection: Connection, photo: Photo) -> None:
+    """Write what a photo is now, and have its sources say the same."""
+    row = update(photos_table).where(photos_table.c.photo_id == photo.photo_id)
+    connection.execute(
+        row.values(breed=photo.breed, group_id=photo.group_id, quarantine=photo.quarantine)
+    )
+    entry = sources_table.c
+    back = update(sources_table).where(
+        entry.photo_id == photo.photo_id,
+        entry.breed == photo.breed,
+        entry.outcome.in_((Outcome.CONFLICT.value, Outcome.OVERRULED.value)),
+    )
+    if photo.quarantine is None:
+        added = entry.source_sha256 == photo.source_sha256
+        said = case((added, Outcome.ADDED.value), else_=Outcome.EXACT_DUPLICATE.value)
+        connection.execute(back.values(outcome=said, reason=None, detail=None))
+    else:
+        aside = Outcome.QUARANTINED.value
+        detail = "no longer in conflict, and still out of use"
+        connection.execute(back.values(outcome=aside, reason=photo.quarantine, detail=detail))
+
+
 def _values(values: Iterable[str] | Iterable[int]) -> dict[str, str]:
     """Return the parameter of `_VALUES`."""
     return {"values": json.dumps(list(values))}
@@ -327,7 +461,6 @@ def _photo_values(photo: Photo) -> dict[str, object]:
 
 def _source_values(source: Source) -> dict[str, object]:
     values: dict[str, object] = {name: getattr(source, name) for name in _SOURCE_FIELDS}
-    # A file name may hold bytes that are no text; the ledger is for reading.
-    values["path"] = os.fsencode(source.path).decode("utf-8", "replace")[:1000]
+    values["path"] = ledger_path(source.path)
     values["detail"] = source.detail[:300] if source.detail else None
     return values

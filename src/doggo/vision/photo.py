@@ -9,11 +9,13 @@ Arrays: H height, W width, C the three channels R, G, B.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from doggo import __version__
 from doggo.core.errors import PhotoError, Rejection
 from doggo.vision import owner_step
 from doggo.vision.decode import RE_ENCODED, decode_small, full_frame, small_frame
@@ -41,6 +43,7 @@ __all__ = [
     "prepare",
     "read_header",
     "read_limited",
+    "reader_name",
 ]
 
 
@@ -56,6 +59,12 @@ def decoder_name() -> str:
             ("heif", "pillow-heif"),
         )
     )
+
+
+@cache
+def reader_name() -> str:
+    """Return what a refusal depends on beside the file: this release's limits, and the decoder."""
+    return f"doggo-{__version__} {decoder_name()}"
 
 
 def canonical(data: bytes, short_side_px: int = DEFAULT_SHORT_SIDE_PX) -> NDArray[np.uint8]:

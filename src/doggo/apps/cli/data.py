@@ -24,6 +24,10 @@ StanfordLists = Annotated[
     Path | None,
     typer.Option("--stanford-lists", help="Stanford's lists.tar: its test photos are our test."),
 ]
+Relabel = Annotated[
+    bool,
+    typer.Option("--relabel", help="These files alone say the breed, whatever is filed elsewhere."),
+]
 New = Annotated[bool, typer.Option("--new", help="Use the new-raw and new-processed buckets.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 ShortSide = Annotated[
@@ -40,13 +44,19 @@ def add_to(app: typer.Typer) -> None:
     app.command()(preprocess)
 
 
-def intake(paths: Paths, labels: Labels = None, new: New = False, json: Json = False) -> None:
+def intake(
+    paths: Paths,
+    labels: Labels = None,
+    relabel: Relabel = False,
+    new: New = False,
+    json: Json = False,
+) -> None:
     """Take labelled photos in. They are checked, deduplicated and stored without metadata."""
     from doggo import flow, wiring
     from doggo.results import intake_text
 
     with progress_bars() as progress, wiring.open_stores(new=new) as stores:
-        report = flow.take_in(stores, paths, labels=labels, progress=progress)
+        report = flow.take_in(stores, paths, labels=labels, relabel=relabel, progress=progress)
     if json:
         result_json(report.to_json())
     else:
