@@ -74,4 +74,4 @@ def test_a_run_that_changed_nothing_says_so_in_one_line() -> None:
     done = finished("a" * 16, "a" * 16, is_repeat=True)
     assert done.to_text() == ("intake; version 1 (doggo) was made from them and is in production")
     news = finished("a" * 16, "a" * 16)  # such as a newly quarantined file
-    assert ", as before\nversion 1 (doggo)" in news.to_text()
+    assert ": the same photos as before\nversion 1 (doggo)" in news.to_text()

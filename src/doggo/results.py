@@ -200,7 +200,7 @@ class Prepared:
             f"{len(manifest.breeds)} breeds ({sides})"
         )
         if self.is_as_before:
-            return f"{text}, as before"
+            return f"{text}: the same photos as before"
         return f"{text}\n{self.change}" if self.change else text
 
 
