@@ -27,7 +27,7 @@ def test_what_changed_between_datasets_is_told_with_reasons(tmp_path: Path) -> N
     sides = second["change"]["splits"].values()
     assert sum(side["after"] - side["before"] for side in sides) == 0
 
-    assert run_doggo(home, "preprocess").out.endswith("  the same photos\n")
+    assert run_doggo(home, "preprocess").out.endswith(": the same photos as before\n")
     old_id, new_id = first["manifest_id"], second["manifest_id"]
     assert run_doggo(home, "data", "diff", old_id, "--json").json() == second["change"]
     back = run_doggo(home, "data", "diff", new_id, old_id)
