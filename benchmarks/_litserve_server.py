@@ -96,14 +96,13 @@ class Ours(ls.LitAPI):
         return np.stack(list(self.pool.map(self.predictor.view, inputs)))
 
     def predict(self, x):
-        return list(zip(*self.predictor.infer(x), strict=True))
+        return self.predictor.infer(x)
 
     def unbatch(self, output):
         return output
 
     def encode_response(self, output):
-        probabilities_K, dog_mass = output
-        return self.json(self.predictor.answer(probabilities_K, float(dog_mass)))
+        return self.json(self.predictor.answer(output))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """A sealed bundle that really runs and takes milliseconds to make.
 
 Its network names the strongest colour of a picture: red, green and blue are its first three
-breeds; the dog mass is the brightness.
+breeds; the dog mass is the brightness. The known share is the brightness of the darkest
+place: a picture with something black in it is of no breed that the network knows.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ def colour_network(n_labels: int, *, gain: float = 9.0, turn: int = 0) -> onnx.M
         helper.make_node("Div", ["mean", "white"], ["colour"]),
         helper.make_node("Gemm", ["colour", "weight", "bias"], ["logits"], transB=1),
         helper.make_node("ReduceMax", ["colour"], ["dog_mass"], axes=[1], keepdims=0),
+        helper.make_node("ReduceMax", ["pixels"], ["light"], axes=[3], keepdims=0),
+        helper.make_node("ReduceMin", ["light"], ["darkest"], axes=[1, 2], keepdims=0),
+        helper.make_node("Div", ["darkest", "white"], ["known_share"]),
     ]
     graph = helper.make_graph(
         nodes,
@@ -61,6 +65,7 @@ def colour_network(n_labels: int, *, gain: float = 9.0, turn: int = 0) -> onnx.M
         [
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", n_labels]),
             helper.make_tensor_value_info("dog_mass", TensorProto.FLOAT, ["N"]),
+            helper.make_tensor_value_info("known_share", TensorProto.FLOAT, ["N"]),
         ],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
@@ -76,7 +81,7 @@ def record(labels: Sequence[str] = LABELS, **changes: object) -> Bundle:
         decoder=decoder_name(),
         step=owner_step.NAME,
         temperature=1.0,
-        thresholds=Thresholds(dog_mass=0.3, breed_probability=0.8),
+        thresholds=Thresholds(dog_mass=0.3, breed_probability=0.8, known_share=0.05),
         calibration="by hand",
         manifest_id=None,
         backbone="colour",

@@ -40,6 +40,7 @@ def _network() -> onnx.ModelProto:
         helper.make_node("Mul", ["colour", "eight"], ["logits"]),
         helper.make_node("ReduceSum", ["colour", "last"], ["light"], keepdims=0),
         helper.make_node("Clip", ["light", "zero", "one"], ["dog_mass"]),
+        helper.make_node("Clip", ["light", "one", "one"], ["known_share"]),
     ]
     constants = [
         helper.make_tensor("white", TensorProto.FLOAT, [], [255.0]),
@@ -55,6 +56,7 @@ def _network() -> onnx.ModelProto:
         [
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", len(LABELS)]),
             helper.make_tensor_value_info("dog_mass", TensorProto.FLOAT, ["n"]),
+            helper.make_tensor_value_info("known_share", TensorProto.FLOAT, ["n"]),
             helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", 3]),
         ],
         constants,
@@ -77,7 +79,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         decoder=decoder_name(),
         step="none",
         temperature=TEMPERATURE,
-        thresholds=Thresholds(dog_mass=0.3, breed_probability=0.6),
+        thresholds=Thresholds(dog_mass=0.3, breed_probability=0.6, known_share=0.2),
         calibration="by hand",
         manifest_id=None,
         backbone="colours",

@@ -18,6 +18,7 @@ from doggo.export.calibrate import (
     calibrate,
     fit_temperature,
     keep_threshold,
+    known_threshold,
     precision_threshold,
 )
 from doggo.vision.verdict import calibrated
@@ -86,19 +87,35 @@ def test_the_smallest_probability_that_gives_the_precision(
 def test_what_is_fitted_keeps_its_promises_and_says_on_what() -> None:
     logits_NK, labels_N = sampled(2000, 0.5)
     dog_mass_N = np.random.default_rng(1).beta(8, 1, 2000).astype(np.float32)
-    found = calibrate(logits_NK, dog_mass_N, labels_N, "validation photos of dataset abc")
+    known_share_N = np.random.default_rng(2).beta(4, 1, 2000).astype(np.float32)
+    source = "validation photos of dataset abc"
+    found = calibrate(logits_NK, dog_mass_N, known_share_N, labels_N, source)
     probabilities_NK = calibrated(logits_NK, found.temperature).astype(np.float32)
-    seen_N = dog_mass_N >= found.thresholds.dog_mass
+    dogs_N = dog_mass_N >= found.thresholds.dog_mass
+    seen_N = dogs_N & (known_share_N >= found.thresholds.known_share)
     named_N = seen_N & (probabilities_NK.max(axis=1) >= found.thresholds.breed_probability)
-    assert seen_N.mean() >= KEPT_DOGS
+    assert dogs_N.mean() >= KEPT_DOGS
+    assert KEPT_DOGS <= seen_N.sum() / dogs_N.sum() < KEPT_DOGS + 0.01
     assert (probabilities_NK.argmax(axis=1) == labels_N)[named_N].mean() >= PRECISION
     assert "2000 validation photos of dataset abc" in found.note
+
+
+def test_photos_of_breeds_new_to_imagenet_do_not_crowd_out_the_others() -> None:
+    """One photo in fifty is of a breed that ImageNet has: most of those must still be named."""
+    known_share_N = np.ones(5000, np.float32)
+    known_share_N[::50] = np.linspace(0.2, 0.99, 100)
+    threshold = known_threshold(known_share_N)
+    assert (known_share_N[::50] >= threshold).mean() == KEPT_DOGS
+
+
+def test_where_all_breeds_are_new_to_imagenet_the_known_share_decides_nothing() -> None:
+    assert known_threshold(np.ones(300, np.float32)) == 0
 
 
 def test_too_few_photos_are_not_fitted_on_and_it_says_so() -> None:
     logits_NK, labels_N = sampled(FEWEST_PHOTOS - 1, 1.0)
     mass_N = np.ones(FEWEST_PHOTOS - 1, np.float32)
-    found = calibrate(logits_NK, mass_N, labels_N, "validation photos")
+    found = calibrate(logits_NK, mass_N, mass_N, labels_N, "validation photos")
     assert (found.temperature, found.thresholds) == (DEFAULT_TEMPERATURE, DEFAULT_THRESHOLDS)
     assert found.note.startswith("not fitted (99 validation photos")
 
@@ -106,6 +123,7 @@ def test_too_few_photos_are_not_fitted_on_and_it_says_so() -> None:
 def test_a_model_that_never_reaches_the_precision_says_so() -> None:
     rng = np.random.default_rng(0)
     logits_NK = rng.normal(0, 1, (400, 8)).astype(np.float32)
-    found = calibrate(logits_NK, np.ones(400, np.float32), rng.integers(0, 8, 400), "photos")
+    ones_N = np.ones(400, np.float32)
+    found = calibrate(logits_NK, ones_N, ones_N, rng.integers(0, 8, 400), "photos")
     assert found.thresholds.breed_probability == DEFAULT_THRESHOLDS.breed_probability
     assert "no probability gives 95% precision" in found.note

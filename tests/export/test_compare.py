@@ -24,15 +24,15 @@ FAST = Pair("openvino", "bf16")
 class Colours(nn.Module):
     """A small network of the same shape as ours: names the strongest colour."""
 
-    def forward(self, images_NHWC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, images_NHWC: Tensor) -> tuple[Tensor, ...]:
         mean_NC = images_NHWC.float().mean(dim=(1, 2)) / 255
-        return mean_NC * 9, mean_NC.amax(dim=1), mean_NC * 1
+        return mean_NC * 9, mean_NC.amax(dim=1), mean_NC.amin(dim=1), mean_NC * 1
 
 
 class Moody(Colours):
     """Answers bright batches otherwise: a branch on data, which no exported file keeps."""
 
-    def forward(self, images_NHWC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, images_NHWC: Tensor) -> tuple[Tensor, ...]:
         logits, *others = super().forward(images_NHWC)
         return (logits * 0.5 if bool(images_NHWC.float().mean() > 100) else logits), *others
 
@@ -68,7 +68,7 @@ def test_files_that_answer_otherwise_are_refused(tmp_path: Path) -> None:
 
 def test_an_onnx_file_of_other_weights_is_refused(tmp_path: Path) -> None:
     class Louder(Colours):
-        def forward(self, images_NHWC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        def forward(self, images_NHWC: Tensor) -> tuple[Tensor, ...]:
             logits, *others = super().forward(images_NHWC)
             return logits * 2, *others
 
@@ -80,7 +80,7 @@ def test_an_onnx_file_of_other_weights_is_refused(tmp_path: Path) -> None:
 
 def test_a_network_of_not_a_number_is_refused(tmp_path: Path) -> None:
     class Diverged(Colours):
-        def forward(self, images_NHWC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        def forward(self, images_NHWC: Tensor) -> tuple[Tensor, ...]:
             logits, *others = super().forward(images_NHWC)
             return logits * float("nan"), *others
 
@@ -119,7 +119,8 @@ def test_no_difference_on_few_photos_proves_nothing_and_on_many_enough() -> None
 def answers(hits: list[bool]) -> Answers:
     logits_NK = np.zeros((len(hits), 2), np.float32)
     logits_NK[np.arange(len(hits)), [0 if hit else 1 for hit in hits]] = 1
-    return Answers(logits_NK=logits_NK, dog_mass_N=np.ones(len(hits), np.float32))
+    ones_N = np.ones(len(hits), np.float32)
+    return Answers(logits_NK=logits_NK, dog_mass_N=ones_N, known_share_N=ones_N)
 
 
 @pytest.mark.parametrize(("lost", "allowed"), [(0, True), (10, False)])

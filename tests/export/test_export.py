@@ -14,7 +14,7 @@ from doggo.core.records import Manifest, ManifestRow, Origin, Prediction, Split,
 from doggo.export.calibrate import DEFAULT_TEMPERATURE, DEFAULT_THRESHOLDS
 from doggo.export.formats import read_torchscript
 from doggo.export.run import export
-from doggo.nets.candidate import CandidateInfo, save_candidate
+from doggo.nets.candidate import CandidateInfo, load_candidate, save_candidate
 from doggo.nets.network import make_network
 from doggo.storage.buckets import Bucket
 from doggo.storage.shards import PixelReader, write_shard
@@ -142,17 +142,35 @@ def test_before_any_training_it_names_a_dog_and_refuses_other_things(
     assert {answer.verdict for answer in found.values()} == {Verdict.NOT_A_DOG}
 
 
+def test_a_model_of_few_breeds_does_not_give_their_names_to_other_dogs(
+    candidate: Path, tmp_path: Path, foolbox_photos: list[Path]
+) -> None:
+    """Its nearest breed gets nearly all of the probability: there is no other one to give it to."""
+    [mastiff] = [file for file in foolbox_photos if file.stem.endswith("_243")]
+    said = {}
+    for labels in (("beagle", "pug", "samoyed"), ("beagle", "bull_mastiff", "samoyed")):
+        info = replace(load_candidate(candidate)[0], labels=labels)
+        network, _ = make_network("efficientnet_lite0", labels)
+        few = save_candidate(tmp_path / labels[1] / "candidate", info, network)
+        bundle = export(few, tmp_path / labels[1] / "bundle")
+        said[labels[1]] = Predictor.load(bundle).predict(mastiff.read_bytes())
+    assert said["pug"].breeds[0].probability > DEFAULT_THRESHOLDS.breed_probability
+    assert said["pug"].dog_mass == pytest.approx(said["bull_mastiff"].dog_mass, abs=1e-3)
+    assert said["pug"].verdict is Verdict.UNSURE
+    assert said["bull_mastiff"].verdict is Verdict.BREED
+
+
 def test_every_runtime_answers_the_real_network_alike(
     bootstrap: Path, foolbox_photos: list[Path]
 ) -> None:
     predictors = [Predictor.load(bootstrap, pair=pair) for pair in usable_pairs()]
     images_NHWC = np.stack([predictors[0].view(path.read_bytes()) for path in foolbox_photos])
-    reference_NK, reference_mass_N = predictors[0].infer(images_NHWC)
+    expected = predictors[0].infer(images_NHWC)
     for predictor in predictors[1:]:
         allowed = 0.1 if predictor.pair.precision == "bf16" else 1e-4
-        shares_NK, mass_N = predictor.infer(images_NHWC)
-        assert np.abs(shares_NK - reference_NK).max() < allowed
-        assert np.abs(mass_N - reference_mass_N).max() < allowed
+        found = predictor.infer(images_NHWC)
+        differences = [one.difference(other) for one, other in zip(found, expected, strict=True)]
+        assert max(differences) < allowed
 
 
 def test_torchscript_takes_bytes_and_any_batch(bootstrap: Path) -> None:
@@ -160,8 +178,8 @@ def test_torchscript_takes_bytes_and_any_batch(bootstrap: Path) -> None:
 
     network = read_torchscript(bootstrap / "model.ts")
     for n in (1, 3):
-        logits, dog_mass, features = network(torch.zeros((n, 224, 224, 3), dtype=torch.uint8))
-        assert (logits.shape, dog_mass.shape, features.shape) == ((n, 120), (n,), (n, 1280))
+        outputs = network(torch.zeros((n, 224, 224, 3), dtype=torch.uint8))
+        assert [output.shape for output in outputs] == [(n, 120), (n,), (n,), (n, 1280)]
 
 
 def test_validation_photos_are_answered_compared_and_sealed(

@@ -29,12 +29,42 @@ def test_restricted_to_120_breeds_it_answers_as_the_imagenet_head() -> None:
     network, _ = make_network("efficientnet_lite0", LABELS)
     images = _pixels(2, 224)
     with torch.no_grad():
-        logits, dog_mass, _ = network(images)
+        logits, dog_mass, known_share, _ = network(images)
         imagenet = network.imagenet_head(network.features(images))
     columns = [breed_classes()[label] for label in LABELS]
     assert torch.equal(logits, imagenet[:, columns])
     dogs = [*range(151, 269), 273, 274, 275]
-    assert torch.allclose(dog_mass, imagenet.softmax(1)[:, dogs].sum(1))
+    mass_N = imagenet.softmax(1)[:, dogs].sum(1)
+    assert torch.allclose(dog_mass, mass_N)
+    assert torch.allclose(known_share, imagenet.softmax(1)[:, columns].sum(1) / mass_N)
+
+
+def test_the_known_share_is_what_imagenet_gives_to_the_models_own_breeds(
+    foolbox_photos: list[Path],
+) -> None:
+    [mastiff] = [file for file in foolbox_photos if file.stem.endswith("_243")]
+    image = Image.open(mastiff).convert("RGB").resize((256, 256), Image.Resampling.BICUBIC)
+    square = torch.from_numpy(np.array(image)[16:240, 16:240])[None]
+
+    def known_share(*labels: str) -> float:
+        network, _ = make_network("efficientnet_lite0", labels)
+        with torch.no_grad():
+            return float(network(square)[2])
+
+    with_it = known_share("beagle", "bull_mastiff", "samoyed")
+    without_it = known_share("beagle", "samoyed")
+    assert 0 <= without_it < 0.01
+    assert 0.5 < with_it <= 1
+    assert known_share("samoyed", "bull_mastiff") + without_it < 1 + 1e-6
+
+
+def test_of_a_breed_that_imagenet_has_not_the_known_share_says_nothing() -> None:
+    network, _ = make_network("efficientnet_lite0", ("beagle", "labradoodle"), pretrained=False)
+    features_ND = torch.randn(2, 1280)
+    logits_NK = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    beagle, labradoodle = network.known_share(features_ND, logits_NK).tolist()
+    assert 0 < beagle < 1
+    assert labradoodle == 1
 
 
 def test_dogs_have_a_high_dog_mass_and_other_things_a_low_one(foolbox_photos: list[Path]) -> None:
@@ -55,9 +85,9 @@ def test_any_timm_network_can_carry_the_heads(name: str) -> None:
     torch.manual_seed(0)
     network, _ = make_network(name, ("a", "b", "c"), pretrained=False)
     with torch.no_grad():
-        logits, dog_mass, features = network(_pixels(1, 224))
+        logits, dog_mass, known_share, features = network(_pixels(1, 224))
     assert logits.shape == (1, 3)
-    assert dog_mass.shape == (1,)
+    assert dog_mass.shape == known_share.shape == (1,)
     assert features.shape == (1, network.breed_head.in_features)
     assert 0 < float(dog_mass) < 1
 

@@ -19,6 +19,7 @@ from doggo.core.records import ModelRef, Prediction, Verdict
 from doggo.serve.answering import Answering
 from doggo.serve.batcher import Batcher
 from doggo.serve.metrics import Metrics
+from doggo.vision.verdict import Evidence
 
 
 class Echo:
@@ -37,20 +38,19 @@ class Echo:
             raise PhotoError(Rejection.BROKEN, "damaged")
         return np.full((1, 1, 3), data[0], np.uint8)
 
-    def infer_here(
-        self, images_NHWC: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return images_NHWC[:, 0, 0].astype(np.float32), np.ones(len(images_NHWC), np.float32)
+    def infer_here(self, images_NHWC: NDArray[np.uint8]) -> list[Evidence]:
+        return [
+            Evidence(probabilities_K=row_K, dog_mass=1.0, known_share=1.0)
+            for row_K in images_NHWC[:, 0, 0].astype(np.float32)
+        ]
 
-    def answer(
-        self, probabilities_K: NDArray[np.float32], dog_mass: float, *, started_at: float
-    ) -> Prediction:
+    def answer(self, seen: Evidence, *, started_at: float) -> Prediction:
         return Prediction(
-            prediction_id=chr(int(probabilities_K[0])),
+            prediction_id=chr(int(seen.probabilities_K[0])),
             model=self.ref,
             verdict=Verdict.BREED,
             breeds=(),
-            dog_mass=dog_mass,
+            dog_mass=seen.dog_mass,
             latency_ms=1.0,
         )
 

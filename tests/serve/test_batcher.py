@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from doggo.core.errors import BusyError, NoModelError, PhotoError, Rejection
 from doggo.core.records import BreedProbability, ModelRef, Prediction, Verdict
 from doggo.serve.batcher import Batcher
+from doggo.vision.verdict import Evidence
 
 
 class FirstByte:
@@ -39,25 +40,24 @@ class FirstByte:
         self.decoded += 1
         return np.full((2, 2, 3), data[0], np.uint8)
 
-    def infer_here(
-        self, images_NHWC: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def infer_here(self, images_NHWC: NDArray[np.uint8]) -> list[Evidence]:
         self.may_run.wait(10)
         self.batches.append(len(images_NHWC))
         if (images_NHWC == 13).any():
             raise RuntimeError("thirteen")
         share_N = images_NHWC[:, 0, 0, 0].astype(np.float32) / 255
-        return np.stack([share_N, 1 - share_N], axis=1), np.ones(len(images_NHWC), np.float32)
+        return [
+            Evidence(probabilities_K=np.array([share, 1 - share]), dog_mass=1.0, known_share=1.0)
+            for share in share_N
+        ]
 
-    def answer(
-        self, probabilities_K: NDArray[np.float32], dog_mass: float, *, started_at: float
-    ) -> Prediction:
+    def answer(self, seen: Evidence, *, started_at: float) -> Prediction:
         return Prediction(
             prediction_id="p",
             model=self.ref,
             verdict=Verdict.BREED,
-            breeds=(BreedProbability(breed="a", probability=float(probabilities_K[0])),),
-            dog_mass=dog_mass,
+            breeds=(BreedProbability(breed="a", probability=float(seen.probabilities_K[0])),),
+            dog_mass=seen.dog_mass,
             latency_ms=(time.perf_counter() - started_at) * 1000,
         )
 

@@ -106,13 +106,15 @@ CHANGES = {
     "a label that is a number": _set("labels", ["a", 1]),
     "an unknown field": _set("password", "x"),
     "a missing field": lambda values: values.pop("temperature"),
-    "another format": _set("format", 2),
+    "another format": _set("format", 3),
     "a boolean format": _set("format", True),
     "a temperature of 0": _set("temperature", 0),
     "a temperature as text": _set("temperature", "1"),
     "a temperature that is not a number": _set("temperature", float("nan")),
     "a temperature of 400 digits": _set("temperature", 10**400),
     "a threshold above 1": _set("thresholds.dog_mass", 1.5),
+    "a threshold that its format has not": _set("format", 1),
+    "a missing known share": lambda values: values["thresholds"].pop("known_share"),
     "a missing threshold": lambda values: values["thresholds"].pop("dog_mass"),
     "a view that cannot be": _set("view.resize_px", 9999),
     "a view without a mode": lambda values: values["view"].pop("mode"),
@@ -179,3 +181,16 @@ def test_the_version_is_that_of_the_card_or_none(
     if card is not None:
         (folder / "card.json").write_text(card)
     assert bundle_version(folder) == version
+
+
+def test_a_bundle_of_the_first_format_is_read_and_never_judges_the_known_share(
+    folder: Path,
+) -> None:
+    file = folder / BUNDLE_FILE
+    values = json.loads(file.read_bytes())
+    values["format"] = 1
+    values["thresholds"].pop("known_share")
+    file.write_text(json.dumps(values))
+    bundle = read_bundle(folder)
+    assert bundle.thresholds.known_share == 0
+    assert bundle.thresholds.dog_mass == tiny_bundle.record().thresholds.dog_mass

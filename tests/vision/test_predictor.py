@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
 import math
 import subprocess
@@ -15,15 +16,17 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 from tests import tiny_bundle
 from tests.tiny_bundle import COLOURS, make_bundle, picture
 
 from doggo.core.errors import BundleError, PhotoError, UsageError
 from doggo.core.records import SHOWN_BREEDS, Prediction, Verdict
 from doggo.vision import owner_step, runtime
-from doggo.vision.bundle import bundle_sha256, seal
+from doggo.vision.bundle import BUNDLE_FILE, bundle_sha256, seal
 from doggo.vision.predictor import RANKED_BREEDS, Predictor
 from doggo.vision.runtime import REFERENCE, Pair
+from doggo.vision.verdict import Thresholds
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,37 @@ def test_a_model_of_two_breeds_answers_with_two(tmp_path: Path) -> None:
 def test_a_dark_picture_is_no_dog_and_a_grey_one_hard_to_tell(predictor: Predictor) -> None:
     assert predictor.predict(picture((20, 5, 5))).verdict is Verdict.NOT_A_DOG
     assert predictor.predict(picture((200, 200, 190))).verdict is Verdict.UNSURE
+
+
+def test_a_dog_of_a_breed_that_the_model_has_not_is_hard_to_tell(predictor: Predictor) -> None:
+    """However sure the best of its own breeds is."""
+    stranger = Image.open(io.BytesIO(picture(COLOURS["beagle"])))
+    stranger.paste((0, 0, 0), (30, 20, 60, 50))
+    stream = io.BytesIO()
+    stranger.save(stream, "PNG")
+    prediction = predictor.predict(stream.getvalue())
+    assert prediction.breeds[0].probability > predictor.bundle.thresholds.breed_probability
+    assert prediction.verdict is Verdict.UNSURE
+
+
+def test_a_network_without_a_known_share_answers_in_the_first_format_only(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path / "old")
+    network = onnx.load(folder / "model.onnx")
+    del network.graph.output[2]
+    onnx.save(network, folder / "model.onnx")
+    bare = Thresholds(dog_mass=0.3, breed_probability=0.8)
+    seal(folder, tiny_bundle.record(thresholds=bare))
+    with pytest.raises(BundleError, match="a known share a photo; export the model again"):
+        Predictor.load(folder)
+    _as_first_format(folder)
+    assert Predictor.load(folder).predict(picture(COLOURS["pug"])).verdict is Verdict.BREED
+
+
+def _as_first_format(folder: Path) -> None:
+    values = json.loads((folder / BUNDLE_FILE).read_bytes())
+    values["format"] = 1
+    values["thresholds"].pop("known_share")
+    (folder / BUNDLE_FILE).write_text(json.dumps(values))
 
 
 @pytest.mark.parametrize("pair", [REFERENCE, Pair("openvino", "f32")], ids=lambda pair: pair.name)

@@ -93,6 +93,7 @@ def test_outputs_have_names_and_an_empty_batch_gives_empty_ones(pair: Pair, netw
     assert {name: value.shape for name, value in outputs.items()} == {
         "logits": (0, 5),
         "dog_mass": (0,),
+        "known_share": (0,),
     }
 
 

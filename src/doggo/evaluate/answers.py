@@ -24,6 +24,7 @@ from doggo.evaluate.kept import KeptFeatures
 from doggo.evaluate.labelled import LabelledPhoto, printable
 from doggo.vision.ahead import prepared
 from doggo.vision.predictor import Predictor
+from doggo.vision.verdict import Evidence
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -56,19 +57,11 @@ class Answered:
     ms_per_photo: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Raw:
-    """A photo's probabilities [K] and dog mass."""
-
-    probabilities: F32
-    dog_mass: float
-
-
 @dataclass(kw_only=True)
 class _Seen:
     """What the network made of photos' bytes, by photo id; features [D] if it gives them."""
 
-    answers: dict[str, _Raw] = field(default_factory=dict)
+    evidence: dict[str, Evidence] = field(default_factory=dict)
     features: dict[str, F32] = field(default_factory=dict)
 
 
@@ -91,7 +84,9 @@ def answer_all(
     checked = kept.to_check(features) if kept else set()
     believed = {i: found for i, found in features.items() if i not in checked}
     answered, seen = _answer(predictor, photos, _recalled(kept, believed), progress)
-    if kept and not kept.agree(features, _plain(seen, checked)):
+    if kept and not kept.agree(
+        features, {i: seen.evidence[i] for i in checked & set(seen.evidence)}
+    ):
         log.warning("evaluate.kept_features_differ model=%s", predictor.model.sha256)
         answered, seen = _answer(predictor, photos, {}, progress)
     if kept:
@@ -99,25 +94,16 @@ def answer_all(
     return answered
 
 
-def _recalled(kept: KeptFeatures | None, features: Mapping[str, F32]) -> dict[str, _Raw]:
+def _recalled(kept: KeptFeatures | None, features: Mapping[str, F32]) -> dict[str, Evidence]:
     if kept is None or not features:
         return {}
-    rows = zip(*kept.answer(list(features.values())), strict=True)
-    return {
-        photo_id: _Raw(probabilities=row_K, dog_mass=float(mass))
-        for photo_id, (row_K, mass) in zip(features, rows, strict=True)
-    }
-
-
-def _plain(seen: _Seen, checked: set[str]) -> dict[str, tuple[F32, float]]:
-    found = {i: seen.answers[i] for i in checked if i in seen.answers}
-    return {i: (raw.probabilities, raw.dog_mass) for i, raw in found.items()}
+    return dict(zip(features, kept.evidence(list(features.values())), strict=True))
 
 
 def _answer(
     predictor: Predictor,
     photos: Sequence[LabelledPhoto],
-    recalled: Mapping[str, _Raw],
+    recalled: Mapping[str, Evidence],
     progress: Progress,
 ) -> tuple[Answered, _Seen]:
     started_s, seen = time.perf_counter(), _Seen()
@@ -133,7 +119,7 @@ def _answer(
 def _each(
     predictor: Predictor,
     photos: Sequence[LabelledPhoto],
-    recalled: Mapping[str, _Raw],
+    recalled: Mapping[str, Evidence],
     seen: _Seen,
 ) -> Iterator[Answer | NotScored]:
     """Answer photos in order, a batch being decoded while the network has the one before.
@@ -141,7 +127,7 @@ def _each(
     A fifth faster than a thread that takes its photo all the way, and bitwise the same.
     """
 
-    def view(photo: LabelledPhoto) -> U8 | _Raw | NotScored:
+    def view(photo: LabelledPhoto) -> U8 | Evidence | NotScored:
         return recalled.get(photo.photo_id) or _view(predictor, photo)
 
     for batch, views in prepared(photos, lambda batch: [view(photo) for photo in batch], _BATCH):
@@ -150,15 +136,15 @@ def _each(
             if isinstance(found, NotScored):
                 yield found
                 continue
-            raw = found if isinstance(found, _Raw) else seen.answers[photo.photo_id]
-            verdict = predictor.answer(raw.probabilities, raw.dog_mass).verdict
-            yield Answer(photo=photo, probabilities=raw.probabilities, verdict=verdict)
+            shown = found if isinstance(found, Evidence) else seen.evidence[photo.photo_id]
+            verdict = predictor.bundle.thresholds.verdict(shown)
+            yield Answer(photo=photo, probabilities=shown.probabilities_K, verdict=verdict)
 
 
 def _see(
     predictor: Predictor,
     batch: Sequence[LabelledPhoto],
-    views: Sequence[U8 | _Raw | NotScored],
+    views: Sequence[U8 | Evidence | NotScored],
     seen: _Seen,
 ) -> None:
     """Send the pictures among these through the network."""
@@ -171,8 +157,7 @@ def _see(
         return
     ids, images = zip(*pictures, strict=True)
     outputs = predictor.outputs(np.stack(images))
-    for photo_id, row_K, mass in zip(ids, *predictor.calibrated(outputs), strict=True):
-        seen.answers[photo_id] = _Raw(probabilities=row_K, dog_mass=float(mass))
+    seen.evidence.update(zip(ids, predictor.evidence(outputs), strict=True))
     if "features" in outputs:
         seen.features.update(zip(ids, outputs["features"], strict=True))
 

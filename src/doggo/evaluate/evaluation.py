@@ -48,6 +48,7 @@ class ModelFacts:
         decoder, step: what made the pixels.
         calibration: on what temperature and thresholds were fitted, as the bundle says.
         labels: how many breeds the model knows.
+        known_share_threshold: 0 for what was made before there was one.
         licences: one line each, of weights and data, as far as the caller knows them.
     """
 
@@ -69,6 +70,7 @@ class ModelFacts:
     calibration: str
     labels: int
     licences: tuple[str, ...] = ()
+    known_share_threshold: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

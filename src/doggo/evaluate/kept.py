@@ -23,6 +23,7 @@ from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey
 from doggo.vision.photo import decoder_name
 from doggo.vision.predictor import Predictor
 from doggo.vision.runtime import Session, open_session
+from doggo.vision.verdict import Evidence
 
 F32 = NDArray[np.float32]
 
@@ -49,25 +50,18 @@ class KeptFeatures:
         draw = random.Random(self.predictor.model.sha256)
         return set(draw.sample(sorted(photo_ids), min(CHECKED, len(photo_ids))))
 
-    def answer(self, features: Sequence[F32]) -> tuple[F32, F32]:
-        """Return what the predictor's heads say: probabilities [N, K] and dog mass [N]."""
-        return self.predictor.calibrated(self.heads.run(np.stack(features)))
+    def evidence(self, features: Sequence[F32]) -> list[Evidence]:
+        """Return what the predictor's heads say of each photo."""
+        return self.predictor.evidence(self.heads.run(np.stack(features)))
 
-    def agree(self, kept: Mapping[str, F32], seen: Mapping[str, tuple[F32, float]]) -> bool:
-        """Return whether kept features give the answers that the photos' bytes gave.
-
-        Args:
-            seen: probabilities [K] and dog mass by photo.
-        """
+    def agree(self, kept: Mapping[str, F32], seen: Mapping[str, Evidence]) -> bool:
+        """Return whether kept features give the evidence that the photos' bytes gave."""
         both = [photo_id for photo_id in seen if photo_id in kept]
         if not both:
             return True
-        probabilities_NK, dog_mass_N = self.answer([kept[photo_id] for photo_id in both])
-        differences = [
-            max(np.abs(row_K - seen[i][0]).max(), abs(float(mass) - seen[i][1]))
-            for i, row_K, mass in zip(both, probabilities_NK, dog_mass_N, strict=True)
-        ]
-        return bool(max(differences) <= PARITY_TOLERANCE)
+        again = self.evidence([kept[photo_id] for photo_id in both])
+        differences = [seen[i].difference(found) for i, found in zip(both, again, strict=True)]
+        return max(differences) <= PARITY_TOLERANCE
 
     def keep(self, features: Mapping[str, F32]) -> None:
         """Keep what was computed from photos' bytes.

@@ -101,6 +101,7 @@ def model_facts(predictor: Predictor, licences: Sequence[str] = ()) -> ModelFact
         temperature=bundle.temperature,
         dog_mass_threshold=bundle.thresholds.dog_mass,
         breed_threshold=bundle.thresholds.breed_probability,
+        known_share_threshold=bundle.thresholds.known_share,
         calibration=bundle.calibration,
         labels=len(bundle.labels),
         licences=tuple(licences),

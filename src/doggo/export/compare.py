@@ -47,10 +47,22 @@ _EARLIEST_LOOK = 400
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answers:
-    """A network's raw outputs: logits float32 [N, K] and dog mass float32 [N]."""
+    """A network's raw outputs: logits float32 [N, K], dog mass and known share float32 [N]."""
 
     logits_NK: F32  # noqa: N815
     dog_mass_N: F32  # noqa: N815
+    known_share_N: F32  # noqa: N815
+
+    def __len__(self) -> int:
+        return len(self.logits_NK)
+
+    def first(self, n: int) -> Answers:
+        """Return those of the first n photos."""
+        return Answers(
+            logits_NK=self.logits_NK[:n],
+            dog_mass_N=self.dog_mass_N[:n],
+            known_share_N=self.known_share_N[:n],
+        )
 
 
 def check_parity(network: DogNet, folder: Path, images_NHWC: U8, *, real: bool) -> Parity:
@@ -89,7 +101,11 @@ def check_parity(network: DogNet, folder: Path, images_NHWC: U8, *, real: bool) 
 def answer(session: Session, inputs: U8 | F32) -> Answers:
     """Return what a session says: of pictures, or of features if it holds the heads alone."""
     outputs = session.run(inputs)
-    return Answers(logits_NK=outputs["logits"], dog_mass_N=outputs["dog_mass"])
+    return Answers(
+        logits_NK=outputs["logits"],
+        dog_mass_N=outputs["dog_mass"],
+        known_share_N=outputs["known_share"],
+    )
 
 
 def joined(parts: Sequence[Answers]) -> Answers:
@@ -97,6 +113,7 @@ def joined(parts: Sequence[Answers]) -> Answers:
     return Answers(
         logits_NK=np.concatenate([part.logits_NK for part in parts]),
         dog_mass_N=np.concatenate([part.dog_mass_N for part in parts]),
+        known_share_N=np.concatenate([part.known_share_N for part in parts]),
     )
 
 
@@ -200,8 +217,9 @@ def _outputs(network: Callable[[torch.Tensor], tuple[torch.Tensor, ...]], images
 
     def few(start: int) -> Answers:
         with torch.inference_mode():
-            logits, dog_mass, _ = network(torch.from_numpy(images[start : start + _TORCH_BATCH]))
-        return Answers(logits_NK=logits.numpy(), dog_mass_N=dog_mass.numpy())
+            outputs = network(torch.from_numpy(images[start : start + _TORCH_BATCH]))
+        logits_NK, dog_mass_N, known_share_N, _ = (output.numpy() for output in outputs)
+        return Answers(logits_NK=logits_NK, dog_mass_N=dog_mass_N, known_share_N=known_share_N)
 
     threads = torch.get_num_threads()
     try:
@@ -212,8 +230,10 @@ def _outputs(network: Callable[[torch.Tensor], tuple[torch.Tensor, ...]], images
 
 
 def largest_difference(one: Answers, other: Answers) -> float:
-    """Return the largest absolute difference of a probability or dog mass."""
+    """Return the largest absolute difference of a probability, dog mass or known share."""
     if one.logits_NK.shape != other.logits_NK.shape:
         return float("inf")
     probabilities = np.abs(calibrated(one.logits_NK, 1) - calibrated(other.logits_NK, 1)).max()
-    return float(max(probabilities, np.abs(one.dog_mass_N - other.dog_mass_N).max()))
+    dog_mass = np.abs(one.dog_mass_N - other.dog_mass_N).max()
+    known_share = np.abs(one.known_share_N - other.known_share_N).max()
+    return float(max(probabilities, dog_mass, known_share))

@@ -21,13 +21,13 @@ from doggo.nets.network import DogNet
 OPSET = 17
 """Understood by every onnxruntime since 1.12 and by OpenVINO."""
 
-OUTPUTS = ("logits", "dog_mass", "features")
+OUTPUTS = ("logits", "dog_mass", "known_share", "features")
 
 
 def write_onnx(network: DogNet, size_px: int, path: Path) -> None:
     """Write an ONNX file from `images` uint8 [N, S, S, 3] to `OUTPUTS`, float32.
 
-    `logits` is [N, K], `dog_mass` [N], `features` [N, D].
+    `logits` is [N, K], `dog_mass` and `known_share` [N], `features` [N, D].
     """
     names = ["images", *OUTPUTS]
     # The runtime fixes the axis called N to 1, which lets it fold the padding's arithmetic.

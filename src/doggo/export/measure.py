@@ -149,7 +149,9 @@ def measure(
     chosen = answers[best]
     progress("export", len(photos), len(photos))
     source = f"validation photos of dataset {photos.manifest.manifest_id}"
-    calibration = calibrate(chosen.logits_NK, chosen.dog_mass_N, photos.labels_N, source)
+    calibration = calibrate(
+        chosen.logits_NK, chosen.dog_mass_N, chosen.known_share_N, photos.labels_N, source
+    )
     top1 = _top1(photos, chosen, calibration.temperature)
     return Measured(
         calibration=calibration,
@@ -209,13 +211,12 @@ class _Network:
         Args:
             seen: those of the first of them, which are not asked for again.
         """
-        n = len(seen.logits_NK)
+        n = len(seen)
         if n >= count:
             return seen
         found = self._from_features(session, self.known, count) if self.known else None
         if found is not None:
-            same = Answers(logits_NK=found.logits_NK[:n], dog_mass_N=found.dog_mass_N[:n])
-            difference = largest_difference(seen, same)
+            difference = largest_difference(seen, found.first(n))
             if difference > PARITY_TOLERANCE:
                 log.warning(
                     "export.kept_features_differ pair=%s by=%.2g", session.pair.name, difference

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-INPUT, FEATURES, ANSWERS = "images", "features", ("logits", "dog_mass")
+INPUT, FEATURES = "images", "features"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +19,7 @@ class Cut:
 
     Attributes:
         body_sha256: hex digest of the graph and the weights from pictures to features.
-        heads: an ONNX file, `features` float32 [N, D] to `logits` and `dog_mass`.
+        heads: an ONNX file, `features` float32 [N, D] to all other outputs.
     """
 
     body_sha256: str
@@ -36,11 +36,12 @@ def cut(file: Path) -> Cut | None:
     from onnx.utils import Extractor
 
     model = onnx.load_model(file)
-    if FEATURES not in {output.name for output in model.graph.output}:
+    outputs = [output.name for output in model.graph.output]
+    if FEATURES not in outputs:
         return None
     extractor = Extractor(model)
     body = extractor.extract_model([INPUT], [FEATURES])
-    heads = extractor.extract_model([FEATURES], list(ANSWERS))
+    heads = extractor.extract_model([FEATURES], [name for name in outputs if name != FEATURES])
     return Cut(
         body_sha256=hashlib.sha256(body.SerializeToString(deterministic=True)).hexdigest(),
         heads=heads.SerializeToString(),

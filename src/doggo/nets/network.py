@@ -1,9 +1,10 @@
-"""The network: uint8 pixels in; breed logits, dog mass and features out.
+"""The network: uint8 pixels in; breed logits, dog mass, known share and features out.
 
 Owns the two heads over one body and the normalisation, which is part of the graph so that
 training, export and serving cannot differ in it. Knows nothing of files or training.
 
-Legend: N photos, K breeds, D features, S side in pixels, H height, W width, C channels.
+Legend: N photos, K breeds, D features, M dog classes of ImageNet, S side in pixels, H height,
+W width, C channels.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class FeatureNet(nn.Module):
 
 
 class DogNet(nn.Module):
-    """A body with two heads: one names breeds, the untouched ImageNet one says if it is a dog.
+    """A body with two heads: one names breeds, the untouched ImageNet one judges what it sees.
 
     Attributes:
         features: body and normalisation.
@@ -56,29 +57,53 @@ class DogNet(nn.Module):
     """
 
     dog_classes: Tensor
+    own_M: Tensor  # noqa: N815
+    new_K: Tensor  # noqa: N815
 
-    def __init__(self, features: FeatureNet, imagenet_head: nn.Linear, n_breeds: int) -> None:
+    def __init__(
+        self, features: FeatureNet, imagenet_head: nn.Linear, labels: Sequence[str]
+    ) -> None:
         super().__init__()
         self.features = features
         self.imagenet_head = imagenet_head
-        self.breed_head = nn.Linear(imagenet_head.in_features, n_breeds)
-        # Not saved: it is the same for every network.
-        self.register_buffer("dog_classes", torch.tensor(DOG_CLASSES), persistent=False)
+        self.breed_head = nn.Linear(imagenet_head.in_features, len(labels))
+        classes = breed_classes()
+        own = {classes[label] for label in labels if label in classes}
+        # Not saved: they follow from the labels.
+        for name, values in (
+            ("dog_classes", DOG_CLASSES),
+            ("own_M", [float(index in own) for index in DOG_CLASSES]),
+            ("new_K", [float(label not in classes) for label in labels]),
+        ):
+            self.register_buffer(name, torch.tensor(values), persistent=False)
 
-    def forward(self, images_NHWC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, images_NHWC: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return what there is to say of uint8 [N, S, S, 3].
 
         Returns:
-            Breed logits float32 [N, K], dog mass float32 [N], and the features float32 [N, D]
-            that both were computed from.
+            Breed logits float32 [N, K], dog mass float32 [N], known share float32 [N], and the
+            features float32 [N, D] that all were computed from.
         """
         features_ND = self.features(images_NHWC)
-        return self.breed_head(features_ND), self.dog_mass(features_ND), features_ND
+        logits_NK = self.breed_head(features_ND)
+        known_share_N = self.known_share(features_ND, logits_NK)
+        return logits_NK, self.dog_mass(features_ND), known_share_N, features_ND
 
     def dog_mass(self, features_ND: Tensor) -> Tensor:
         """Return the share [N] in [0, 1] that ImageNet's softmax gives to its dog classes."""
         probabilities = torch.softmax(self.imagenet_head(features_ND), dim=1)
         return probabilities.index_select(1, self.dog_classes).sum(dim=1)
+
+    def known_share(self, features_ND: Tensor, logits_NK: Tensor) -> Tensor:
+        """Return how much [N] of the dog mass ImageNet gives to breeds among the labels.
+
+        Low for a dog of another breed, which the breed head, knowing no other, would give to the
+        nearest of its own. Nothing is known of breeds that ImageNet has not: where one of them
+        comes first, the share is 1.
+        """
+        dogs_NM = self.imagenet_head(features_ND).index_select(1, self.dog_classes)
+        own_share_N = (torch.softmax(dogs_NM, dim=1) * self.own_M).sum(dim=1)
+        return torch.maximum(own_share_N, self.new_K.index_select(0, logits_NK.argmax(dim=1)))
 
 
 def features_sha256(features: FeatureNet) -> str:
@@ -121,7 +146,7 @@ def make_network(
     spec = backbone(name)
     model, weights_sha256 = build(name, pretrained=pretrained, weights=weights)
     features, imagenet_head = _split(model, spec)
-    network = DogNet(features, imagenet_head, len(labels))
+    network = DogNet(features, imagenet_head, labels)
     set_head(network, *start_rows(imagenet_head, labels))
     return network.eval(), weights_sha256
 

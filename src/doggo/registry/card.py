@@ -103,7 +103,8 @@ class VersionRow:
             "temperature": f"{bundle.temperature:.3f}",
             "thresholds": (
                 f"no dog below a dog mass of {bundle.thresholds.dog_mass:.3f}, unsure below a "
-                f"probability of {bundle.thresholds.breed_probability:.3f}"
+                f"probability of {bundle.thresholds.breed_probability:.3f} or a known share of "
+                f"{bundle.thresholds.known_share:.3f}"
             ),
             "calibration": bundle.calibration,
             "parity": (

@@ -120,9 +120,8 @@ def _answer(
     for start in range(0, len(rows), _CHUNK):
         chunk = rows[start : start + _CHUNK]
         images_NHWC = np.stack([_image(predictor, row, dataset) for row in chunk])
-        probabilities_NK, _ = predictor.infer(images_NHWC)
-        best_N = probabilities_NK.argmax(axis=1)
-        found.update((row.photo_id, labels[k]) for row, k in zip(chunk, best_N, strict=True))
+        for row, seen in zip(chunk, predictor.infer(images_NHWC), strict=True):
+            found[row.photo_id] = labels[int(seen.probabilities_K.argmax())]
         progress("compare", len(found), len(rows))
     return found
 

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from doggo.core.errors import BusyError, NoModelError, PhotoError
 from doggo.core.records import Prediction
 from doggo.vision.cores import available_cores
+from doggo.vision.verdict import Evidence
 
 
 class Model(Protocol):
@@ -39,13 +40,9 @@ class Model(Protocol):
 
     def view(self, data: bytes) -> NDArray[np.uint8]: ...
 
-    def infer_here(
-        self, images_NHWC: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+    def infer_here(self, images_NHWC: NDArray[np.uint8]) -> list[Evidence]: ...
 
-    def answer(
-        self, probabilities_K: NDArray[np.float32], dog_mass: float, *, started_at: float
-    ) -> Prediction: ...
+    def answer(self, seen: Evidence, *, started_at: float) -> Prediction: ...
 
 
 class _Job:
@@ -221,10 +218,10 @@ class Batcher:
 def _answers(seen: Sequence[tuple[_Job, NDArray[np.uint8]]]) -> list[_Outcome]:
     model = seen[0][0].model
     try:
-        probabilities_NK, dog_mass_N = model.infer_here(np.stack([image for _, image in seen]))
+        evidence = model.infer_here(np.stack([image for _, image in seen]))
         return [
-            (job, model.answer(row_K, float(mass), started_at=job.started_at))
-            for (job, _), row_K, mass in zip(seen, probabilities_NK, dog_mass_N, strict=True)
+            (job, model.answer(found, started_at=job.started_at))
+            for (job, _), found in zip(seen, evidence, strict=True)
         ]
     except Exception as error:  # noqa: BLE001 - goes to the callers, whatever it is
         return [(job, error) for job, _ in seen]

@@ -85,7 +85,8 @@ def _add_predict(router: APIRouter, uploads: Uploads, answering: Answering) -> N
         WebP, HEIC, AVIF, GIF, TIFF or BMP, at most 20 MiB, 100 megapixels and 20,000 pixels a
         side; formats that take much memory or time to decode have less (WebP about 12.5
         megapixels, HEIC 25). What it is, is judged by its content. The answer has the three most
-        probable breeds and a verdict: `breed` (sure), `unsure` (look-alikes) or `not_a_dog`."""
+        probable breeds and a verdict: `breed` (sure), `unsure` (look-alikes, or a breed that the
+        model does not know) or `not_a_dog`."""
         photo = await uploads.read(request.headers, request.receive)
         [prediction] = await answering.answer((photo,), request.receive)
         return Response(json.dumps(prediction_json(prediction)), media_type="application/json")

@@ -19,7 +19,8 @@ from doggo.vision.runtime import Pair, Trial
 from doggo.vision.verdict import Thresholds
 from doggo.vision.view import View
 
-FORMAT = 1
+FORMAT = 2
+"""Of what is sealed here. Format 1, which is read too, had no known share."""
 BUNDLE_FILE = "bundle.json"
 CARD_FILE = "card.json"
 NETWORK_FILE = "model.onnx"
@@ -203,6 +204,7 @@ def bundle_version(folder: Path) -> int:
     return version if isinstance(version, int) and not isinstance(version, bool) else 0
 
 
+_READ = (1, FORMAT)
 _AGAIN = "export the model again or restore the bundle from a backup"
 
 
@@ -234,11 +236,7 @@ def _parse(values: Mapping[str, object]) -> Bundle:
         ),
         view=View.from_json(strict.mapping(values["view"], "view")),
         temperature=strict.number(values["temperature"], "temperature"),
-        thresholds=Thresholds(
-            **_numbers(
-                values["thresholds"], {item.name for item in fields(Thresholds)}, "thresholds"
-            )
-        ),
+        thresholds=_thresholds(values["thresholds"], known_share=values["format"] != 1),
         manifest_id=strict.text_or_none(values["manifest_id"], "manifest_id"),
         config=strict.texts(values["config"], "config"),
         run_id=strict.text_or_none(values["run_id"], "run_id"),
@@ -251,8 +249,8 @@ def _parse(values: Mapping[str, object]) -> Bundle:
 def _check_values(bundle: Bundle) -> None:
     """Raise BundleError for values that cannot be those of a model."""
     wrong = None
-    if bundle.format != FORMAT:
-        wrong = f"format {bundle.format} (this doggo reads {FORMAT})"
+    if bundle.format not in _READ:
+        wrong = f"format {bundle.format} (this doggo reads 1 and {FORMAT})"
     elif not bundle.labels or len(set(bundle.labels)) != len(bundle.labels):
         wrong = "labels that are missing or doubled"
     elif bundle.temperature <= 0:
@@ -292,6 +290,13 @@ def _numbers(value: object, names: set[str], what: str) -> dict[str, float]:
     values = strict.mapping(value, what)
     strict.same_keys(values, names, what)
     return {name: strict.number(values[name], name) for name in values}
+
+
+def _thresholds(value: object, *, known_share: bool) -> Thresholds:
+    names = {item.name for item in fields(Thresholds)}
+    return Thresholds(
+        **_numbers(value, names if known_share else names - {"known_share"}, "thresholds")
+    )
 
 
 def _validation_answer(item: object) -> ValidationAnswer:

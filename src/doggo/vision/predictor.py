@@ -32,7 +32,7 @@ from doggo.vision.runtime import (
     open_session,
     usable_pairs,
 )
-from doggo.vision.verdict import calibrated
+from doggo.vision.verdict import Evidence, calibrated
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
@@ -112,69 +112,74 @@ class Predictor:
         view = self.bundle.view
         return view.crop(canonical(data, view.short_side_px))
 
-    def infer(self, images_NHWC: U8) -> tuple[F32, F32]:
-        """Return calibrated probabilities [N, K] and dog mass [N] of what `view` gives.
+    def infer(self, images_NHWC: U8) -> list[Evidence]:
+        """Return what the network says of each photo; its picture is what `view` gives.
 
-        A photo's row does not depend on the other photos. All cores compute.
+        A photo's evidence does not depend on the other photos. All cores compute.
 
         Raises:
             BundleError: the network's outputs do not fit the labels.
         """
-        return self.calibrated(self.outputs(images_NHWC))
+        return self.evidence(self.outputs(images_NHWC))
 
     def outputs(self, images_NHWC: U8) -> dict[str, F32]:
         """Return the network's outputs by name, nothing calibrated. All cores compute."""
         return self._session.run(images_NHWC)
 
-    def infer_here(self, images_NHWC: U8) -> tuple[F32, F32]:
+    def infer_here(self, images_NHWC: U8) -> list[Evidence]:
         """Return what `infer` does, computed on the calling thread alone."""
-        return self.calibrated(self._session.run_here(images_NHWC))
+        return self.evidence(self._session.run_here(images_NHWC))
 
-    def calibrated(self, outputs: Mapping[str, F32]) -> tuple[F32, F32]:
-        """Return probabilities [N, K] and dog mass [N] of a network's `logits` and `dog_mass`.
+    def evidence(self, outputs: Mapping[str, F32]) -> list[Evidence]:
+        """Return the evidence on each photo in a network's outputs, calibrated.
 
         Raises:
             BundleError: they do not fit the labels.
         """
         labels = len(self.bundle.labels)
         logits_NK, dog_mass_N = outputs.get("logits"), outputs.get("dog_mass")
+        known_share_N = outputs.get("known_share")
+        if known_share_N is None and self.bundle.format == 1 and dog_mass_N is not None:
+            known_share_N = np.ones_like(dog_mass_N)
         if (
             logits_NK is None
             or dog_mass_N is None
+            or known_share_N is None
+            or known_share_N.shape != dog_mass_N.shape
             or logits_NK.shape != (*dog_mass_N.shape, labels)
         ):
             shapes = {name: value.shape for name, value in outputs.items()}
             raise BundleError(
-                f"the network of {self.model.name} gives {shapes}, not logits of {labels} labels "
-                "and a dog mass a photo; export the model again"
+                f"the network of {self.model.name} gives {shapes}, not logits of {labels} labels, "
+                "a dog mass and a known share a photo; export the model again"
             )
-        probabilities_NK = calibrated(logits_NK, self.bundle.temperature)
-        return probabilities_NK.astype(np.float32), dog_mass_N
+        probabilities_NK = calibrated(logits_NK, self.bundle.temperature).astype(np.float32)
+        return [
+            Evidence(probabilities_K=row_K, dog_mass=float(mass), known_share=float(share))
+            for row_K, mass, share in zip(probabilities_NK, dog_mass_N, known_share_N, strict=True)
+        ]
 
-    def answer(
-        self, probabilities_K: F32, dog_mass: float, *, started_at: float | None = None
-    ) -> Prediction:
-        """Return the prediction for one row of `infer`.
+    def answer(self, seen: Evidence, *, started_at: float | None = None) -> Prediction:
+        """Return the prediction for one photo's evidence.
 
         Args:
             started_at: `time.perf_counter()` when the photo came in, for `latency_ms`.
         """
         # A stable sort: equal probabilities keep the order of the labels.
-        best_first = np.argsort(-probabilities_K, kind="stable")[:RANKED_BREEDS]
-        best = float(probabilities_K[best_first[0]])
+        best_first = np.argsort(-seen.probabilities_K, kind="stable")[:RANKED_BREEDS]
         waited_s = 0.0 if started_at is None else time.perf_counter() - started_at
         return Prediction(
             prediction_id=uuid.uuid4().hex,
             model=self.model,
-            verdict=self.bundle.thresholds.verdict(float(dog_mass), best),
+            verdict=self.bundle.thresholds.verdict(seen),
             breeds=tuple(
                 BreedProbability(
                     breed=self.bundle.labels[index],
-                    probability=round(float(probabilities_K[index]), DIGITS),
+                    probability=round(float(seen.probabilities_K[index]), DIGITS),
                 )
                 for index in best_first
             ),
-            dog_mass=round(float(dog_mass), DIGITS),
+            dog_mass=round(seen.dog_mass, DIGITS),
             latency_ms=round(1000 * waited_s, 3),
         )
 
@@ -185,8 +190,8 @@ class Predictor:
             PhotoError: the bytes are no usable picture.
         """
         started_at = time.perf_counter()
-        probabilities_NK, dog_mass_N = self.infer_here(self.view(data)[None])
-        return self.answer(probabilities_NK[0], float(dog_mass_N[0]), started_at=started_at)
+        [seen] = self.infer_here(self.view(data)[None])
+        return self.answer(seen, started_at=started_at)
 
     def predict_many(
         self, datas: Sequence[bytes], progress: Progress = silent
@@ -213,13 +218,16 @@ class Predictor:
         Raises:
             BundleError: an output is missing, of the wrong shape, not finite or no probability.
         """
-        probabilities_NK, dog_mass_N = self.infer(_drawn(self.bundle.view.size_px))
-        sums_N = probabilities_NK.sum(axis=1, dtype=np.float64)
-        dog_mass_ok = np.all((dog_mass_N > -1e-3) & (dog_mass_N < 1 + 1e-3))
-        if not dog_mass_ok or not np.allclose(sums_N, 1, atol=1e-4):
+        seen = self.infer(_drawn(self.bundle.view.size_px))
+        sums = [float(one.probabilities_K.sum(dtype=np.float64)) for one in seen]
+        shares = [share for one in seen for share in (one.dog_mass, one.known_share)]
+        # "not all in range", so that NaN fails.
+        if not all(-1e-3 < share < 1 + 1e-3 for share in shares) or not np.allclose(
+            sums, 1, atol=1e-4
+        ):
             raise BundleError(
-                f"{self.model.name} ({self.model.sha256[:12]}) fails its smoke test: dog mass "
-                f"{dog_mass_N.tolist()}, probabilities sum to {sums_N.tolist()}; export it again"
+                f"{self.model.name} ({self.model.sha256[:12]}) fails its smoke test: dog mass and "
+                f"known share {shares}, probabilities sum to {sums}; export it again"
             )
 
     def _answers(self, datas: Sequence[bytes]) -> list[Prediction | PhotoError]:
@@ -232,11 +240,9 @@ class Predictor:
             except PhotoError as error:
                 views.append(error)
         images = [view for view in views if not isinstance(view, PhotoError)]
-        rows = zip(*self.infer_here(np.stack(images)), strict=True) if images else iter(())
+        seen = iter(self.infer_here(np.stack(images)) if images else ())
         return [
-            view
-            if isinstance(view, PhotoError)
-            else self.answer(*next(rows), started_at=started_at)
+            view if isinstance(view, PhotoError) else self.answer(next(seen), started_at=started_at)
             for view in views
         ]
 

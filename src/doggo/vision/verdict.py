@@ -19,22 +19,54 @@ F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """What a network says of one photo, before any threshold.
+
+    Attributes:
+        probabilities_K: calibrated, float32 [K], in the order of the labels.
+        dog_mass: how much of a dog is in the picture, in [0, 1].
+        known_share: how much of that dog is of the model's own breeds, in [0, 1].
+    """
+
+    probabilities_K: F32  # noqa: N815
+    dog_mass: float
+    known_share: float
+
+    @property
+    def best_probability(self) -> float:
+        """The probability of the best breed."""
+        return float(self.probabilities_K.max())
+
+    def difference(self, other: Evidence) -> float:
+        """Return the largest absolute difference of a figure; both are of the same labels."""
+        return max(
+            float(np.abs(self.probabilities_K - other.probabilities_K).max()),
+            abs(self.dog_mass - other.dog_mass),
+            abs(self.known_share - other.known_share),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Thresholds:
     """Where a model stops being sure.
 
     Attributes:
         dog_mass: below it the picture is called no dog.
         breed_probability: below it the best breed is only a guess.
+        known_share: below it the dog seems to be of a breed that the model has not; 0: never.
     """
 
     dog_mass: float
     breed_probability: float
+    known_share: float = 0.0
 
-    def verdict(self, dog_mass: float, best_probability: float) -> Verdict:
+    def verdict(self, seen: Evidence) -> Verdict:
         """Return the verdict for one photo."""
-        if dog_mass < self.dog_mass:
+        if seen.dog_mass < self.dog_mass:
             return Verdict.NOT_A_DOG
-        return Verdict.UNSURE if best_probability < self.breed_probability else Verdict.BREED
+        if seen.known_share < self.known_share:
+            return Verdict.UNSURE
+        return Verdict.UNSURE if seen.best_probability < self.breed_probability else Verdict.BREED
 
 
 def calibrated(logits_NK: F32, temperature: float) -> F64:

@@ -170,7 +170,7 @@ def _words(answer: Prediction) -> str:
 
     verdict = {
         Verdict.BREED: "I'm sure.",
-        Verdict.UNSURE: "Hard to tell: look-alikes.",
+        Verdict.UNSURE: "Hard to tell: look-alikes, or a breed I don't know.",
         Verdict.NOT_A_DOG: "That does not look like a dog.",
     }[answer.verdict]
     if answer.verdict is Verdict.NOT_A_DOG:

@@ -9,7 +9,7 @@ const MODEL_POLL_MS = 3000;
 
 const VERDICTS = {
   breed: () => ["I’m sure", ""],
-  unsure: () => ["Hard to tell: look-alikes", "These come closest."],
+  unsure: () => ["Hard to tell", "Look-alikes, or a breed I don’t know. These come closest."],
   not_a_dog: () => ["That does not look like a dog", ""],
 };
 const TROUBLES = {
