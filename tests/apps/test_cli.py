@@ -208,6 +208,40 @@ def test_predict_prints_one_json_line_a_photo(finished_run: Finished, tmp_path: 
     assert failure["reason"] == "not_a_picture"
 
 
+def test_a_path_that_cannot_be_read_takes_no_answer_away(
+    finished_run: Finished, tmp_path: Path
+) -> None:
+    good, missing, empty = tmp_path / "good.jpg", tmp_path / "missing.jpg", tmp_path / "empty"
+    good.write_bytes(drawn_jpeg("drawn_rings", 99))
+    empty.mkdir()
+    home, asked = finished_run[0], (good, missing, empty, good)
+    told = run_doggo(home, "predict", *asked)
+    assert told.code == 1
+    assert told.out.count(f"{good}\n") == 2
+    assert told.err.splitlines() == [
+        f"doggo: {missing}: no such file or folder",
+        f"doggo: {empty}: no files in this folder",
+        "doggo: 2 of 4 could not be read as photos",
+    ]
+    lines = [
+        json.loads(line)
+        for line in run_doggo(home, "predict", *asked, "--json").out.split("\n")
+        if line
+    ]
+    assert [line.get("reason") for line in lines] == [None, "unreadable", "empty", None]
+    assert [line["path"] for line in lines] == [str(path) for path in asked]
+
+
+def test_a_name_that_is_no_text_is_told_all_the_same(
+    finished_run: Finished, tmp_path: Path
+) -> None:
+    (tmp_path / os.fsdecode(b"h\xfcndin.jpg")).write_bytes(drawn_jpeg("drawn_rings", 99))
+    for words in (("predict",), ("predict", "--json")):
+        done = run_doggo(finished_run[0], *words, tmp_path, PYTHONIOENCODING="utf-8:strict")
+        assert done.code == 0
+        assert "h?ndin.jpg" in done.out
+
+
 def test_every_hostile_picture_gets_an_answer_or_a_reason(
     finished_run: Finished, hostile_images: Path
 ) -> None:

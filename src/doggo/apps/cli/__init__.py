@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from io import TextIOWrapper
 from typing import Annotated, Any, cast
 
 import typer
@@ -131,6 +132,8 @@ def _options(
 def main() -> None:
     """Run the command line and end the process."""
     sys.unraisablehook = repeat_lost_interrupt
+    if isinstance(sys.stdout, TextIOWrapper):  # a file's name may be bytes that are no text
+        sys.stdout.reconfigure(errors="replace")
     try:
         app()
     except SystemExit as stop:
