@@ -206,11 +206,19 @@ def grid(
         words: such as `lr=1e-4,1e-3`.
         options: the same at every point.
         known: names of the options that can be varied, if a run has them.
-    """
-    from doggo.storage.shards import PixelReader
-    from doggo.train.grid import parse_axes
 
-    axes, manifest = parse_axes(words, known), _manifest(stores)
+    Raises:
+        UsageError: an option cannot be varied, or one of its values makes no point.
+    """
+    from doggo.nets.names import check_model
+    from doggo.storage.shards import PixelReader
+    from doggo.train.grid import check_values, parse_axes
+
+    axes = parse_axes(words, known)
+    check_values(axes, options)
+    manifest = _manifest(stores)
+    for model in axes.get("model", ()):
+        check_model(str(model))
     from doggo.train.grid_run import run_grid  # seconds: only once the rest is known to be right
 
     return run_grid(

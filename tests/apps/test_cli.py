@@ -319,6 +319,7 @@ def test_failures_are_one_clear_line(
         (["experiment", "--recipe", "magic"], 2, "use probe or finetune"),
         (["experiment", "--optimizer", "magic"], 2, "use sgd or adamw"),
         (["experiment", "--grid", "lr=1e-4,1e-3"], 1, "doggo preprocess"),
+        (["experiment", "--grid", "lr=1e-3,-1"], 2, "--grid lr=-1.0: --lr must be above 0"),
         (["train"], 1, "doggo preprocess"),
         (["run", ".", "--seed", "-1"], 2, "--seed must be from 0"),
     ],
