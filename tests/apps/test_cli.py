@@ -379,6 +379,7 @@ def test_a_bucket_whose_photos_are_gone_is_said_in_one_line(home: Path) -> None:
     [
         (["train", "--n-labels", "3"], "No such option: --n-labels"),
         (["frobnicate"], "No such command 'frobnicate'; `doggo --help` says more"),
+        (["--x"], "No such option: --x; `doggo --help` says more"),
         (["serve", "--x"], "No such option: --x; `doggo serve --help` says more"),
         (["models", "promote", "abc"], "it must be a valid integer; `doggo models promote --help`"),
         (["models", "promote"], "Missing argument 'version'; `doggo models promote --help`"),
