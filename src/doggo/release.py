@@ -22,7 +22,7 @@ from doggo.registry.card import DATA_LICENCE, WEIGHTS_LICENCE
 from doggo.registry.compare import Dataset
 from doggo.registry.run import promote, register
 from doggo.results import Released
-from doggo.scored import Scored
+from doggo.scored import Scored, why_untested
 from doggo.storage.audit import Action, Move
 from doggo.storage.buckets import Bucket
 from doggo.storage.shards import PixelReader
@@ -180,7 +180,8 @@ class Release:
     ) -> Released:
         scored: Scored | None = None
         metrics = validation_metrics(folder, manifest)
-        if manifest is not None and manifest.of(Split.TEST):
+        untested = why_untested(parse_bundle(folder).labels, manifest)
+        if manifest is not None and untested is None:
             with self.watch.stage("evaluate"):
                 scored = self._score(folder, manifest)
             metrics |= {f"test_{name}": value for name, value in scored.headline.items()}
@@ -190,7 +191,7 @@ class Release:
             metrics=metrics,
             report=str(scored.report) if scored else None,
         )
-        return self._finish(version, scored=scored, action=action)
+        return self._finish(version, scored=scored, untested=untested, action=action)
 
     def _score(self, folder: Path, manifest: Manifest) -> Scored:
         from doggo.vision.predictor import Predictor
@@ -217,6 +218,7 @@ class Release:
         version: int,
         *,
         scored: Scored | None = None,
+        untested: str | None = None,
         action: Action = Action.PROMOTE,
         already: bool = False,
     ) -> Released:
@@ -236,6 +238,7 @@ class Release:
             promoted=pointer is not None and pointer.version == version,
             decision=decision,
             scored=scored,
+            untested=untested,
             timings=self.watch.timings,
             already=already,
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from doggo.core.breeds import title
+from doggo.core.records import Manifest, Split
 
 _LISTED = 10
 
@@ -61,6 +62,19 @@ class Scored:
         if self.unlabelled:
             files = "file" if self.unlabelled == 1 else "files"
             yield f"{self.unlabelled:,} {files} for which neither folder nor name says the breed"
+
+
+def why_untested(labels: Collection[str], manifest: Manifest | None) -> str | None:
+    """Return why a model of these breeds cannot be tested on a dataset, None if it can."""
+    rows = manifest.of(Split.TEST) if manifest else ()
+    if not rows:
+        return "there are no test photos yet"
+    breeds = sorted({row.breed for row in rows})
+    if not set(breeds).isdisjoint(labels):
+        return None
+    names = ", ".join(title(breed) for breed in breeds[:_LISTED])
+    more = ", ..." if len(breeds) > _LISTED else ""
+    return f"no test photo is of a breed that it knows, but of {names}{more}"
 
 
 def _figures(headline: Mapping[str, float]) -> list[str]:

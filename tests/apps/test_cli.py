@@ -264,6 +264,12 @@ def test_every_hostile_picture_gets_an_answer_or_a_reason(
             assert ("verdict" in answers[name]) != ("error" in answers[name])
 
 
+def test_bootstrap_makes_a_model_that_knows_no_test_photos_breed(home: Path) -> None:
+    made = run_doggo(home, "bootstrap", "--no-promote", "--json").json()
+    assert (made["version"], made["promoted"], made["evaluation"]) == (2, False, None)
+    assert made["untested"].startswith("no test photo is of a breed that it knows, but of Drawn ")
+
+
 def test_experiment_never_registers(home: Path) -> None:
     said = run_doggo(home, "experiment", "--n-labels", 3, "--n-samples", 10, "--json").json()
     assert len(said["labels"]) == 3
