@@ -279,11 +279,15 @@ def evaluate_version(
         NoModelError: nothing is in production and no version was given.
         InputError: there is no dataset and no folder, or the folder has no labelled photo.
     """
+    from doggo.evaluate.evaluation import UNSEEN, Learned
+    from doggo.learned import learned_from
     from doggo.vision.predictor import Predictor
 
     chosen = version if version is not None else in_production(stores)
-    predictor = Predictor.load(stores.bundles.folder(chosen), pair=stores.forced_pair)
+    bundle = stores.bundles.folder(chosen)
+    predictor = Predictor.load(bundle, pair=stores.forced_pair)
     unlabelled = 0
+    learned: Learned | None = UNSEEN
     if photos is None:
         manifest = _manifest(stores)
         found = test_photos(stores, manifest, progress)
@@ -291,9 +295,10 @@ def evaluate_version(
     else:
         found, unlabelled = labelled_folder(photos, labels)
         data, kind = f"the folder {photos}", photos.resolve().name
+        learned = learned_from(bundle, found, store=stores.photos, processed=stores.processed)
     name = f"{predictor.model.sha256[:16]}-{kind}.html"
     out = out or stores.reports / name
-    scored = score(predictor, found, data=data, out=out, progress=progress)
+    scored = score(predictor, found, data=data, out=out, learned=learned, progress=progress)
     return replace(scored, unlabelled=unlabelled)
 
 

@@ -17,6 +17,7 @@ from doggo.alongside import Libraries, Meanwhile
 from doggo.core.errors import BundleError, GateError, StorageError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import Manifest, ManifestRow, Origin, Split
+from doggo.evaluate.evaluation import UNSEEN, Learned
 from doggo.registry import sync
 from doggo.registry.card import DATA_LICENCE, WEIGHTS_LICENCE
 from doggo.registry.compare import Dataset
@@ -308,12 +309,13 @@ def score(
     data: str,
     out: Path,
     kept: KeptFeatures | None = None,
+    learned: Learned | None = UNSEEN,
     progress: Progress = silent,
 ) -> Scored:
     """Score a model on labelled photos and write the report and its JSON beside it.
 
     Args:
-        kept: see `evaluate.run.evaluate`.
+        kept, learned: see `evaluate.run.evaluate`.
     """
     from doggo.evaluate.report import write_report
     from doggo.evaluate.run import evaluate
@@ -324,6 +326,7 @@ def score(
         data=data,
         licences=(DATA_LICENCE, WEIGHTS_LICENCE),
         kept=kept,
+        learned=learned,
         progress=progress,
     )
     write_report(evaluation, out, photos)
@@ -334,6 +337,7 @@ def score(
         photos=len(photos),
         headline=evaluation.headline(),
         report=out,
+        learned=learned,
         caveats=evaluation.caveats,
         unknown_breeds={
             unknown.breed: unknown.named + unknown.unsure + unknown.not_a_dog

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from doggo.core.breeds import title
 from doggo.core.records import Manifest, Split
+from doggo.evaluate.evaluation import UNSEEN, Learned
 
 _LISTED = 10
 
@@ -19,6 +20,7 @@ class Scored:
     Attributes:
         photos: those that were given, also such as are in no figure.
         headline: figure by name, shares in [0, 1].
+        learned: how many of the photos the model was fitted on; None: it cannot be told.
         unknown_breeds: photos of breeds that the model has not, by breed: in no figure.
         unlabelled: files for which nothing named a breed: not looked at.
     """
@@ -28,6 +30,7 @@ class Scored:
     photos: int
     headline: dict[str, float]
     report: Path
+    learned: Learned | None = UNSEEN
     caveats: Sequence[str] = ()
     unknown_breeds: Mapping[str, int] = field(default_factory=dict)
     unlabelled: int = 0
@@ -39,6 +42,7 @@ class Scored:
             "photos": self.photos,
             "metrics": self.headline,
             "report": str(self.report),
+            "learned_from": asdict(self.learned) if self.learned else None,
             "caveats": list(self.caveats),
             "unknown_breeds": dict(self.unknown_breeds),
             "unlabelled": self.unlabelled,

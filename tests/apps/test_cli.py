@@ -293,6 +293,21 @@ def test_evaluate_scores_any_labelled_folder(home: Path, tmp_path: Path) -> None
     assert "  first guess right " in told
 
 
+def test_evaluate_says_how_many_photos_the_model_learned_from(
+    home: Path, drawn_folder: Path, tmp_path: Path
+) -> None:
+    words = ("evaluate", "--photos", drawn_folder, "--out", tmp_path / "report.html")
+    said = run_doggo(home, *words, "--json").json()
+    splits = newest_manifest(Bucket(home / "buckets" / "processed"))
+    sides = {side: len(splits.of(side)) for side in Split}
+    wanted = {"trained": sides[Split.TRAIN], "validated": sides[Split.VALIDATION]}
+    assert said["learned_from"] == wanted
+    known, photos = sum(wanted.values()), BREEDS * PICTURES
+    words_for_it = f"{known} of {photos} photos are ones that the model learned from"
+    assert words_for_it in said["caveats"][0]
+    assert words_for_it in (tmp_path / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "code", "hint"),
     [
