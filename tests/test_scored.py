@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from doggo.scored import Scored
+from doggo.core.records import Manifest, ManifestRow, Origin, Split
+from doggo.scored import Scored, why_untested
 
 HEADLINE = {
     "photos": 10.0,
@@ -80,3 +81,33 @@ def test_a_long_list_of_unknown_breeds_is_cut() -> None:
         if line.startswith("left out")
     ]
     assert line.endswith("B09 1 and 2 more breeds)")
+
+
+def manifest(*breeds: str) -> Manifest:
+    rows = tuple(
+        ManifestRow(
+            photo_id=str(n),
+            raw_uri=f"file:///raw/{breed}/{n}.jpg",
+            breed=breed,
+            split=Split.TEST,
+            sha256=str(n),
+            group_id=str(n),
+            shard="s",
+            offset=0,
+            height_px=1,
+            width_px=1,
+            origin=Origin.OWNER,
+            may_be_shown=True,
+        )
+        for n, breed in enumerate(breeds)
+    )
+    return Manifest(manifest_id="m", short_side_px=256, decoder="d", step="s", seed=1, rows=rows)
+
+
+def test_a_model_is_tested_if_it_knows_one_of_the_breeds() -> None:
+    assert why_untested(["pug", "boxer"], manifest("pug", "labradoodle")) is None
+    assert why_untested(["pug"], manifest()) == "there are no test photos yet"
+    assert why_untested(["pug"], None) == "there are no test photos yet"
+    assert why_untested(["pug"], manifest("labradoodle", "bolonka")) == (
+        "no test photo is of a breed that it knows, but of Bolonka, Labradoodle"
+    )

@@ -206,11 +206,19 @@ def grid(
         words: such as `lr=1e-4,1e-3`.
         options: the same at every point.
         known: names of the options that can be varied, if a run has them.
-    """
-    from doggo.storage.shards import PixelReader
-    from doggo.train.grid import parse_axes
 
-    axes, manifest = parse_axes(words, known), _manifest(stores)
+    Raises:
+        UsageError: an option cannot be varied, or one of its values makes no point.
+    """
+    from doggo.nets.names import check_model
+    from doggo.storage.shards import PixelReader
+    from doggo.train.grid import check_values, parse_axes
+
+    axes = parse_axes(words, known)
+    check_values(axes, options)
+    manifest = _manifest(stores)
+    for model in axes.get("model", ()):
+        check_model(str(model))
     from doggo.train.grid_run import run_grid  # seconds: only once the rest is known to be right
 
     return run_grid(
@@ -271,11 +279,15 @@ def evaluate_version(
         NoModelError: nothing is in production and no version was given.
         InputError: there is no dataset and no folder, or the folder has no labelled photo.
     """
+    from doggo.evaluate.evaluation import UNSEEN, Learned
+    from doggo.learned import learned_from
     from doggo.vision.predictor import Predictor
 
     chosen = version if version is not None else in_production(stores)
-    predictor = Predictor.load(stores.bundles.folder(chosen), pair=stores.forced_pair)
+    bundle = stores.bundles.folder(chosen)
+    predictor = Predictor.load(bundle, pair=stores.forced_pair)
     unlabelled = 0
+    learned: Learned | None = UNSEEN
     if photos is None:
         manifest = _manifest(stores)
         found = test_photos(stores, manifest, progress)
@@ -283,9 +295,10 @@ def evaluate_version(
     else:
         found, unlabelled = labelled_folder(photos, labels)
         data, kind = f"the folder {photos}", photos.resolve().name
+        learned = learned_from(bundle, found, store=stores.photos, processed=stores.processed)
     name = f"{predictor.model.sha256[:16]}-{kind}.html"
     out = out or stores.reports / name
-    scored = score(predictor, found, data=data, out=out, progress=progress)
+    scored = score(predictor, found, data=data, out=out, learned=learned, progress=progress)
     return replace(scored, unlabelled=unlabelled)
 
 

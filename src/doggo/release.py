@@ -17,12 +17,13 @@ from doggo.alongside import Libraries, Meanwhile
 from doggo.core.errors import BundleError, GateError, StorageError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import Manifest, ManifestRow, Origin, Split
+from doggo.evaluate.evaluation import UNSEEN, Learned
 from doggo.registry import sync
 from doggo.registry.card import DATA_LICENCE, WEIGHTS_LICENCE
 from doggo.registry.compare import Dataset
 from doggo.registry.run import promote, register
 from doggo.results import Released
-from doggo.scored import Scored
+from doggo.scored import Scored, why_untested
 from doggo.storage.audit import Action, Move
 from doggo.storage.buckets import Bucket
 from doggo.storage.shards import PixelReader
@@ -180,7 +181,8 @@ class Release:
     ) -> Released:
         scored: Scored | None = None
         metrics = validation_metrics(folder, manifest)
-        if manifest is not None and manifest.of(Split.TEST):
+        untested = why_untested(parse_bundle(folder).labels, manifest)
+        if manifest is not None and untested is None:
             with self.watch.stage("evaluate"):
                 scored = self._score(folder, manifest)
             metrics |= {f"test_{name}": value for name, value in scored.headline.items()}
@@ -190,7 +192,7 @@ class Release:
             metrics=metrics,
             report=str(scored.report) if scored else None,
         )
-        return self._finish(version, scored=scored, action=action)
+        return self._finish(version, scored=scored, untested=untested, action=action)
 
     def _score(self, folder: Path, manifest: Manifest) -> Scored:
         from doggo.vision.predictor import Predictor
@@ -217,6 +219,7 @@ class Release:
         version: int,
         *,
         scored: Scored | None = None,
+        untested: str | None = None,
         action: Action = Action.PROMOTE,
         already: bool = False,
     ) -> Released:
@@ -236,6 +239,7 @@ class Release:
             promoted=pointer is not None and pointer.version == version,
             decision=decision,
             scored=scored,
+            untested=untested,
             timings=self.watch.timings,
             already=already,
         )
@@ -305,12 +309,13 @@ def score(
     data: str,
     out: Path,
     kept: KeptFeatures | None = None,
+    learned: Learned | None = UNSEEN,
     progress: Progress = silent,
 ) -> Scored:
     """Score a model on labelled photos and write the report and its JSON beside it.
 
     Args:
-        kept: see `evaluate.run.evaluate`.
+        kept, learned: see `evaluate.run.evaluate`.
     """
     from doggo.evaluate.report import write_report
     from doggo.evaluate.run import evaluate
@@ -321,6 +326,7 @@ def score(
         data=data,
         licences=(DATA_LICENCE, WEIGHTS_LICENCE),
         kept=kept,
+        learned=learned,
         progress=progress,
     )
     write_report(evaluation, out, photos)
@@ -331,6 +337,7 @@ def score(
         photos=len(photos),
         headline=evaluation.headline(),
         report=out,
+        learned=learned,
         caveats=evaluation.caveats,
         unknown_breeds={
             unknown.breed: unknown.named + unknown.unsure + unknown.not_a_dog

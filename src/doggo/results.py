@@ -133,6 +133,7 @@ class Released:
     Attributes:
         promoted: whether `production` points to it now.
         decision: what the gate said, or how the version left production, in words; one line each.
+        untested: why it has no figures, if it was made now and could not be tested.
         already: it had been made before, from the same data and settings.
     """
 
@@ -142,6 +143,7 @@ class Released:
     decision: Sequence[str]
     scored: Scored | None
     timings: Sequence[Timing]
+    untested: str | None = None
     already: bool = False
 
     def to_json(self) -> dict[str, object]:
@@ -151,6 +153,7 @@ class Released:
             "promoted": self.promoted,
             "decision": list(self.decision),
             "evaluation": self.scored.to_json() if self.scored else None,
+            "untested": self.untested,
             "timings_s": {timing.stage: round(timing.seconds, 2) for timing in self.timings},
             "already": self.already,
         }
@@ -163,6 +166,11 @@ class Released:
         lines.append("  in production" if self.promoted else "  NOT in production")
         if self.scored:
             lines.append(self.scored.to_text())
+        if self.untested:
+            lines.append(
+                f"  not tested: {self.untested}; `doggo evaluate {self.version} --photos DIR` "
+                "scores it on labelled photos"
+            )
         return "\n".join(lines)
 
 

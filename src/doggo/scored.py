@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from doggo.core.breeds import title
+from doggo.core.records import Manifest, Split
+from doggo.evaluate.evaluation import UNSEEN, Learned
 
 _LISTED = 10
 
@@ -18,6 +20,7 @@ class Scored:
     Attributes:
         photos: those that were given, also such as are in no figure.
         headline: figure by name, shares in [0, 1].
+        learned: how many of the photos the model was fitted on; None: it cannot be told.
         unknown_breeds: photos of breeds that the model has not, by breed: in no figure.
         unlabelled: files for which nothing named a breed: not looked at.
     """
@@ -27,6 +30,7 @@ class Scored:
     photos: int
     headline: dict[str, float]
     report: Path
+    learned: Learned | None = UNSEEN
     caveats: Sequence[str] = ()
     unknown_breeds: Mapping[str, int] = field(default_factory=dict)
     unlabelled: int = 0
@@ -38,6 +42,7 @@ class Scored:
             "photos": self.photos,
             "metrics": self.headline,
             "report": str(self.report),
+            "learned_from": asdict(self.learned) if self.learned else None,
             "caveats": list(self.caveats),
             "unknown_breeds": dict(self.unknown_breeds),
             "unlabelled": self.unlabelled,
@@ -61,6 +66,19 @@ class Scored:
         if self.unlabelled:
             files = "file" if self.unlabelled == 1 else "files"
             yield f"{self.unlabelled:,} {files} for which neither folder nor name says the breed"
+
+
+def why_untested(labels: Collection[str], manifest: Manifest | None) -> str | None:
+    """Return why a model of these breeds cannot be tested on a dataset, None if it can."""
+    rows = manifest.of(Split.TEST) if manifest else ()
+    if not rows:
+        return "there are no test photos yet"
+    breeds = sorted({row.breed for row in rows})
+    if not set(breeds).isdisjoint(labels):
+        return None
+    names = ", ".join(title(breed) for breed in breeds[:_LISTED])
+    more = ", ..." if len(breeds) > _LISTED else ""
+    return f"no test photo is of a breed that it knows, but of {names}{more}"
 
 
 def _figures(headline: Mapping[str, float]) -> list[str]:

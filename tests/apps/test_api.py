@@ -254,6 +254,32 @@ class TestPages:
         assert {"200", "400", "413", "415", "422", "429", "503"} <= set(operation["responses"])
 
 
+class TestHead:
+    """HEAD, which monitors of uptime send."""
+
+    @pytest.mark.parametrize(
+        "path",
+        ["/", "/docs", "/healthz", "/readyz", "/v1/model", "/v2/health/ready", "/static/paw.svg"],
+    )
+    def test_it_is_answered_as_get_is_without_the_body(self, server: Serving, path: str) -> None:
+        told, asked = server.client.head(path), server.client.get(path)
+        assert (told.status_code, told.content) == (200, b"")
+        for name in ("content-type", "content-length", "content-security-policy"):
+            assert told.headers.get(name) == asked.headers.get(name)
+
+    def test_what_has_no_get_has_no_head(self, server: Serving) -> None:
+        assert server.client.head("/v1/predict").status_code == 405
+        assert server.client.head("/nowhere").status_code == 404
+
+    def test_a_refused_method_is_told_of_both(self, server: Serving) -> None:
+        for path in ("/healthz", "/static/paw.svg"):
+            assert server.client.delete(path).headers["allow"] == "GET, HEAD"
+
+    def test_the_openapi_document_has_each_route_once(self, server: Serving) -> None:
+        paths = server.client.get("/openapi.json").json()["paths"]
+        assert set(paths["/healthz"]) == {"get"}
+
+
 class TestConnections:
     """Clients that do not behave."""
 

@@ -208,6 +208,40 @@ def test_predict_prints_one_json_line_a_photo(finished_run: Finished, tmp_path: 
     assert failure["reason"] == "not_a_picture"
 
 
+def test_a_path_that_cannot_be_read_takes_no_answer_away(
+    finished_run: Finished, tmp_path: Path
+) -> None:
+    good, missing, empty = tmp_path / "good.jpg", tmp_path / "missing.jpg", tmp_path / "empty"
+    good.write_bytes(drawn_jpeg("drawn_rings", 99))
+    empty.mkdir()
+    home, asked = finished_run[0], (good, missing, empty, good)
+    told = run_doggo(home, "predict", *asked)
+    assert told.code == 1
+    assert told.out.count(f"{good}\n") == 2
+    assert told.err.splitlines() == [
+        f"doggo: {missing}: no such file or folder",
+        f"doggo: {empty}: no files in this folder",
+        "doggo: 2 of 4 could not be read as photos",
+    ]
+    lines = [
+        json.loads(line)
+        for line in run_doggo(home, "predict", *asked, "--json").out.split("\n")
+        if line
+    ]
+    assert [line.get("reason") for line in lines] == [None, "unreadable", "empty", None]
+    assert [line["path"] for line in lines] == [str(path) for path in asked]
+
+
+def test_a_name_that_is_no_text_is_told_all_the_same(
+    finished_run: Finished, tmp_path: Path
+) -> None:
+    (tmp_path / os.fsdecode(b"h\xfcndin.jpg")).write_bytes(drawn_jpeg("drawn_rings", 99))
+    for words in (("predict",), ("predict", "--json")):
+        done = run_doggo(finished_run[0], *words, tmp_path, PYTHONIOENCODING="utf-8:strict")
+        assert done.code == 0
+        assert "h?ndin.jpg" in done.out
+
+
 def test_every_hostile_picture_gets_an_answer_or_a_reason(
     finished_run: Finished, hostile_images: Path
 ) -> None:
@@ -228,6 +262,12 @@ def test_every_hostile_picture_gets_an_answer_or_a_reason(
             assert "error" in answers[name], (name, answers[name])
         else:
             assert ("verdict" in answers[name]) != ("error" in answers[name])
+
+
+def test_bootstrap_makes_a_model_that_knows_no_test_photos_breed(home: Path) -> None:
+    made = run_doggo(home, "bootstrap", "--no-promote", "--json").json()
+    assert (made["version"], made["promoted"], made["evaluation"]) == (2, False, None)
+    assert made["untested"].startswith("no test photo is of a breed that it knows, but of Drawn ")
 
 
 def test_experiment_never_registers(home: Path) -> None:
@@ -251,6 +291,21 @@ def test_evaluate_scores_any_labelled_folder(home: Path, tmp_path: Path) -> None
     assert "left out: 1 photo of breeds that the model has not (Komondor 1)\n" in told
     assert "left out: 1 photo that could not be read" in told
     assert "  first guess right " in told
+
+
+def test_evaluate_says_how_many_photos_the_model_learned_from(
+    home: Path, drawn_folder: Path, tmp_path: Path
+) -> None:
+    words = ("evaluate", "--photos", drawn_folder, "--out", tmp_path / "report.html")
+    said = run_doggo(home, *words, "--json").json()
+    splits = newest_manifest(Bucket(home / "buckets" / "processed"))
+    sides = {side: len(splits.of(side)) for side in Split}
+    wanted = {"trained": sides[Split.TRAIN], "validated": sides[Split.VALIDATION]}
+    assert said["learned_from"] == wanted
+    known, photos = sum(wanted.values()), BREEDS * PICTURES
+    words_for_it = f"{known} of {photos} photos are ones that the model learned from"
+    assert words_for_it in said["caveats"][0]
+    assert words_for_it in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -285,6 +340,7 @@ def test_failures_are_one_clear_line(
         (["experiment", "--recipe", "magic"], 2, "use probe or finetune"),
         (["experiment", "--optimizer", "magic"], 2, "use sgd or adamw"),
         (["experiment", "--grid", "lr=1e-4,1e-3"], 1, "doggo preprocess"),
+        (["experiment", "--grid", "lr=1e-3,-1"], 2, "--grid lr=-1.0: --lr must be above 0"),
         (["train"], 1, "doggo preprocess"),
         (["run", ".", "--seed", "-1"], 2, "--seed must be from 0"),
     ],
@@ -344,6 +400,7 @@ def test_a_bucket_whose_photos_are_gone_is_said_in_one_line(home: Path) -> None:
     [
         (["train", "--n-labels", "3"], "No such option: --n-labels"),
         (["frobnicate"], "No such command 'frobnicate'; `doggo --help` says more"),
+        (["--x"], "No such option: --x; `doggo --help` says more"),
         (["serve", "--x"], "No such option: --x; `doggo serve --help` says more"),
         (["models", "promote", "abc"], "it must be a valid integer; `doggo models promote --help`"),
         (["models", "promote"], "Missing argument 'version'; `doggo models promote --help`"),

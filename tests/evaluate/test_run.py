@@ -11,9 +11,9 @@ import pytest
 
 from doggo.core.errors import InputError, StorageError
 from doggo.core.records import Verdict
-from doggo.evaluate.evaluation import Evaluation, UnknownBreed
+from doggo.evaluate.evaluation import Evaluation, Learned, UnknownBreed
 from doggo.evaluate.labelled import LabelledPhoto
-from doggo.evaluate.report import write_report
+from doggo.evaluate.report import render, write_report
 from doggo.evaluate.run import evaluate
 from doggo.vision.predictor import Predictor
 
@@ -90,6 +90,27 @@ def test_the_reader_is_warned_of_pre_training_and_of_few_photos(evaluation: Eval
     words = " ".join(evaluation.caveats)
     assert "pre-trained on ImageNet" in words
     assert "fewer than 30 photos" in words
+
+
+@pytest.mark.parametrize(
+    ("learned", "said"),
+    [
+        (
+            Learned(trained=2, validated=1),
+            "3 of 3 photos are ones that the model learned from (2 to",
+        ),
+        (None, "nobody can tell whether these photos"),
+    ],
+)
+def test_photos_that_the_model_learned_from_are_the_first_thing_said(
+    predictor: Predictor, draw: Draw, labelled: Labelled, learned: Learned | None, said: str
+) -> None:
+    photos = [labelled(name, "pug", draw((30, 230, 30))) for name in "abc"]
+    found = evaluate(predictor, photos, data="three", learned=learned)
+    assert said in found.caveats[0]
+    assert Evaluation.from_json(found.to_json()) == found
+    assert "it was not fitted on" not in render(found, {})
+    assert "it was not fitted on" in render(evaluate(predictor, photos, data="three"), {})
 
 
 def test_model_facts_are_those_of_the_bundle(predictor: Predictor, evaluation: Evaluation) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from doggo.core.errors import UsageError
 from doggo.train.config import TrainConfig
-from doggo.train.grid import Point, option, parse_axes, span
+from doggo.train.grid import Point, check_values, option, parse_axes, span
 
 KNOWN = ("model", "lr", "batch_size", "recipe", "trf_prb", "n_labels", "n_samples", "seed", "json")
 
@@ -80,3 +80,26 @@ def test_every_option_of_a_run_can_be_varied_but_those_that_choose_the_photos() 
     axes = parse_axes([f"{name}={values[name]}" for name in free], tuple(values))
     (point,) = span(axes, {})
     assert TrainConfig.from_json(point.options).resolved() == TrainConfig().resolved()
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "said"),
+    [
+        (["lr=1e-3,-1"], {}, r"--grid lr=-1.0: --lr must be above 0"),
+        (["recipe=probe,magic"], {}, "--grid recipe=magic: unknown recipe 'magic'"),
+        (
+            ["recipe=finetune,probe"],
+            {"trf_prb": 0.1},
+            "--grid recipe=probe: .* cannot use --trf-prb",
+        ),
+    ],
+)
+def test_a_value_with_which_no_point_can_be_run_is_refused(
+    words: list[str], options: dict[str, object], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        check_values(parse_axes(words, KNOWN), options)
+
+
+def test_a_value_that_fits_some_of_the_others_is_not_refused() -> None:
+    check_values({"batch_size": (2, 32), "devices": (1, 4)}, {"recipe": "finetune"})

@@ -23,6 +23,7 @@ from doggo.core.errors import BundleError, DoggoError
 from doggo.serve.answering import Answering
 from doggo.serve.batcher import Batcher
 from doggo.serve.exposure import Exposure, ExposureGate, parse_public
+from doggo.serve.head import HeadAsGet
 from doggo.serve.inference.routes import inference_router
 from doggo.serve.metrics import CountRequests, Metrics
 from doggo.serve.models import NO_MODEL_YET, FixedBundle, Models, ModelSource
@@ -157,6 +158,7 @@ def create_app(
     _tell_problems(app)
     app.add_middleware(ExposureGate, exposure=exposure)
     app.add_middleware(CountRequests, metrics=metrics)
+    app.add_middleware(HeadAsGet)
     return app
 
 
@@ -192,6 +194,7 @@ def _tell_problems(app: FastAPI) -> None:
 
 
 def _allow(error: HTTPException) -> Mapping[str, str] | None:
-    if error.status_code == 405 and error.headers is None:
-        return {"Allow": "GET, HEAD"}  # static files do not say what they answer
-    return error.headers
+    if error.status_code != 405:
+        return error.headers
+    methods = (error.headers or {}).get("Allow", "GET")  # static files do not say what they answer
+    return {"Allow": "GET, HEAD" if methods == "GET" else methods}

@@ -196,8 +196,25 @@ class NotScored:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Learned:
+    """How many of the photos the model knows: figures on them flatter it.
+
+    Attributes:
+        trained: photos that it was trained on.
+        validated: photos on which its best epoch, temperature and thresholds were chosen.
+    """
+
+    trained: int = 0
+    validated: int = 0
+
+
+UNSEEN = Learned()
+"""Of photos that the model was kept from, such as the test side."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """How a sealed bundle answers labelled photos that it was not fitted on.
+    """How a sealed bundle answers labelled photos.
 
     Attributes:
         data: which photos these are, in words.
@@ -209,6 +226,7 @@ class Evaluation:
         ms_per_photo: wall time from bytes to answer in bulk, decoding included.
         recalled: photos answered from features that the same body gave for the same bytes in an
             earlier evaluation, 64 such photos having been answered anew and found equal.
+        learned: how many of the photos, scored or not, it was fitted on; None: nobody knows.
         caveats: what a reader must know before believing the figures.
     """
 
@@ -233,6 +251,7 @@ class Evaluation:
     ms_per_photo: float
     caveats: tuple[str, ...]
     recalled: int = 0
+    learned: Learned | None = None
     format: int = FORMAT
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

@@ -6,7 +6,8 @@ own. Which photos they are (the test split, a folder) is the caller's choice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -18,7 +19,14 @@ from doggo.core.progress import Progress, silent
 from doggo.core.records import Verdict
 from doggo.evaluate import figures
 from doggo.evaluate.answers import Answer, Answered, answer_all
-from doggo.evaluate.evaluation import Evaluation, ModelFacts, NotScored, Share
+from doggo.evaluate.evaluation import (
+    UNSEEN,
+    Evaluation,
+    Learned,
+    ModelFacts,
+    NotScored,
+    Share,
+)
 from doggo.evaluate.kept import KeptFeatures
 from doggo.evaluate.labelled import LabelledPhoto
 from doggo.vision.predictor import Predictor
@@ -33,6 +41,10 @@ FEW_PHOTOS_CAVEAT = (
     "Most breeds have fewer than 30 photos here: the figure of a single breed is a hint, its "
     "interval says how much of one."
 )
+UNKNOWN_PHOTOS_CAVEAT = (
+    "The dataset that this model learned from is not here: nobody can tell whether these photos "
+    "were in it. Figures on such photos flatter it."
+)
 
 
 def evaluate(
@@ -42,6 +54,7 @@ def evaluate(
     data: str,
     licences: Sequence[str] = (),
     kept: KeptFeatures | None = None,
+    learned: Learned | None = UNSEEN,
     progress: Progress = silent,
 ) -> Evaluation:
     """Return how the predictor's bundle answers these photos.
@@ -50,11 +63,12 @@ def evaluate(
     Photos of breeds that the model has not are answered too and counted on their own.
 
     Args:
-        photos: none of which the bundle was fitted on.
+        photos: best such as the bundle was not fitted on.
         data: which photos these are, in words, such as "the test split of dataset 1f0c".
         licences: one line each on the weights' and the data's terms, for the report.
         kept: features that the network's body computed for these photos in earlier evaluations,
             for what is evaluated again and again; see `answers.answer_all`.
+        learned: how many of the photos the bundle was fitted on; None: it cannot be told.
 
     Raises:
         InputError: there is no photo, or none could be scored.
@@ -77,9 +91,22 @@ def evaluate(
         verdicts=[answer.verdict for answer in known],
     )
     facts = model_facts(predictor, licences)
-    return _evaluation(
+    evaluation = _evaluation(
         scored, facts, data, answered=answered, unknown=unknown, not_scored=not_scored
     )
+    caveats = (*_learned_caveat(learned, len(photos)), *evaluation.caveats)
+    return replace(evaluation, learned=learned, caveats=caveats)
+
+
+def _learned_caveat(learned: Learned | None, photos: int) -> Iterator[str]:
+    if learned is None:
+        yield UNKNOWN_PHOTOS_CAVEAT
+    elif known := learned.trained + learned.validated:
+        yield (
+            f"{known:,} of {photos:,} photos are ones that the model learned from "
+            f"({learned.trained:,} to train, {learned.validated:,} to validate and calibrate): "
+            "the figures flatter it. `doggo evaluate` alone scores photos that were kept from it."
+        )
 
 
 def model_facts(predictor: Predictor, licences: Sequence[str] = ()) -> ModelFacts:

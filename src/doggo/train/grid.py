@@ -100,6 +100,27 @@ def span(axes: Axes, options: Options) -> tuple[Point, ...]:
     return tuple(points)
 
 
+def check_values(axes: Axes, options: Options) -> None:
+    """Refuse a value with which no point can be run, before time is spent on the other points.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for name, values in axes.items():
+        for value in values:
+            why = [_refusal(point) for point in span({**axes, name: (value,)}, options)]
+            if all(why):
+                raise UsageError(f"--grid {option(name)}={_text(value)}: {why[0]}")
+
+
+def _refusal(point: Point) -> str:
+    try:
+        TrainConfig.from_json(point.options)
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
 def option(name: str) -> str:
     """Return an option's name as it is written on the command line."""
     return name.replace("_", "-")

@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import threading
-from typing import Annotated, Any, cast
+from io import TextIOWrapper
+from typing import Annotated, Any, Never, cast
 
 import typer
 from typer.core import TyperGroup
@@ -43,6 +44,12 @@ class _Edge(TyperGroup):
     0 done, 1 failed with one clear line, 2 wrong usage, 130 stopped by Ctrl-C.
     """
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().make_context(*args, **kwargs)
+        except _WrongUsage as error:
+            _refuse(error)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -50,10 +57,7 @@ class _Edge(TyperGroup):
             say(f"doggo: {error}")
             raise typer.Exit(2 if isinstance(error, UsageError) else 1) from error
         except _WrongUsage as error:
-            if type(error).__name__ == "NoArgsIsHelpError":
-                raise
-            say(f"doggo: {_how_to_use(error)}")
-            raise typer.Exit(2) from error
+            _refuse(error)
         except KeyboardInterrupt as stop:
             say("doggo: stopped; nothing is lost, the same command goes on from here")
             raise typer.Exit(_INTERRUPTED) from stop
@@ -90,6 +94,14 @@ app.add_typer(datasets.app, name="data")
 app.add_typer(bot.app, name="bot")
 app.add_typer(buckets.app, name="buckets")
 app.add_typer(imports.app, name="import")
+
+
+def _refuse(error: Exception) -> Never:
+    """Say in one line what is wrong with the words that were given; where there were none, help."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        raise error
+    say(f"doggo: {_how_to_use(error)}")
+    raise typer.Exit(2) from error
 
 
 def _how_to_use(error: Any) -> str:
@@ -131,6 +143,8 @@ def _options(
 def main() -> None:
     """Run the command line and end the process."""
     sys.unraisablehook = repeat_lost_interrupt
+    if isinstance(sys.stdout, TextIOWrapper):  # a file's name may be bytes that are no text
+        sys.stdout.reconfigure(errors="replace")
     try:
         app()
     except SystemExit as stop:

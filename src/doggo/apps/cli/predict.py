@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from doggo.apps.cli.output import result, result_json, say
-from doggo.core.errors import DoggoError, InputError, PhotoError, StorageError, UsageError
+from doggo.core.errors import (
+    DoggoError,
+    InputError,
+    PhotoError,
+    Rejection,
+    StorageError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from doggo.apps.bot import ServedBot
@@ -18,6 +26,9 @@ if TYPE_CHECKING:
 Bundle = Annotated[
     Path | None, typer.Option("--bundle", help="A bundle folder instead of production.")
 ]
+Asked = tuple[Path, DoggoError | None]
+"""A file to answer, or what cannot be one and why."""
+
 _BATCH = 16  # of up to 20 MiB each
 
 
@@ -33,16 +44,17 @@ def predict(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON line a photo.")] = False,
 ) -> None:
     """Name the breeds in photos."""
-    files = _files(paths)
-    predictor = _predictor(bundle)
+    asked = [found for path in paths for found in _found(path)]
+    predictor = _predictor(bundle) if any(problem is None for _, problem in asked) else None
     failed = 0
-    for start in range(0, len(files), _BATCH):
-        chunk = files[start : start + _BATCH]
-        for path, answer in zip(chunk, _answers(predictor, chunk), strict=True):
+    for start in range(0, len(asked), _BATCH):
+        chunk = asked[start : start + _BATCH]
+        for (path, _), answer in zip(chunk, _answers(predictor, chunk), strict=True):
             failed += isinstance(answer, DoggoError)
             _print(path, answer, as_json=json)
     if failed:
-        say(f"doggo: {failed} of {len(files)} could not be read as photos")
+        if json or len(asked) > 1:
+            say(f"doggo: {failed} of {len(asked)} could not be read as photos")
         raise typer.Exit(1)
 
 
@@ -109,43 +121,51 @@ def _predictor(bundle: Path | None) -> Predictor:
     return wiring.load_predictor(bundle)
 
 
-def _files(paths: list[Path]) -> list[Path]:
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found = sorted(
-                child
-                for child in path.rglob("*")
-                if child.is_file()
-                and not any(part.startswith(".") for part in child.relative_to(path).parts)
-            )
-            if not found:
-                raise InputError(f"{path}: no files in this folder")
-            files += found
-        elif path.exists():
-            files.append(path)
-        else:
-            raise InputError(f"{path}: no such file or folder")
-    return files
+def _found(path: Path) -> list[Asked]:
+    """Return a file, or those of a folder; what is neither comes with the reason."""
+    try:
+        if not path.is_dir():
+            problem = None if path.exists() else InputError("no such file or folder")
+            return [(path, problem)]
+        found = sorted(
+            child
+            for child in path.rglob("*")
+            if child.is_file()
+            and not any(part.startswith(".") for part in child.relative_to(path).parts)
+        )
+    except OSError as error:
+        return [(path, _unreadable(error))]
+    if not found:
+        return [(path, PhotoError(Rejection.EMPTY, "no files in this folder"))]
+    return [(child, None) for child in found]
 
 
-def _answers(predictor: Predictor, files: list[Path]) -> list[Prediction | DoggoError]:
+def _unreadable(error: OSError) -> StorageError:
     from doggo.storage.buckets import explain_os_error
+
+    return StorageError(f"cannot read it: {explain_os_error(error)}")
+
+
+def _answers(predictor: Predictor | None, asked: Sequence[Asked]) -> list[Prediction | DoggoError]:
     from doggo.vision.photo import read_limited
 
     data: list[bytes] = []
     answers: dict[int, Prediction | DoggoError] = {}
     places: list[int] = []
-    for place, path in enumerate(files):
+    for place, (path, problem) in enumerate(asked):
+        if problem is not None:
+            answers[place] = problem
+            continue
         try:
             data.append(read_limited(path))
             places.append(place)
         except PhotoError as error:
             answers[place] = error
         except OSError as error:
-            answers[place] = StorageError(f"cannot read it: {explain_os_error(error)}")
-    answers.update(zip(places, predictor.predict_many(data), strict=True))
-    return [answers[place] for place in range(len(files))]
+            answers[place] = _unreadable(error)
+    if predictor is not None:
+        answers.update(zip(places, predictor.predict_many(data), strict=True))
+    return [answers[place] for place in range(len(asked))]
 
 
 def _print(path: Path, answer: Prediction | DoggoError, *, as_json: bool) -> None:
@@ -156,7 +176,7 @@ def _print(path: Path, answer: Prediction | DoggoError, *, as_json: bool) -> Non
             reason = answer.rejection.value if isinstance(answer, PhotoError) else "unreadable"
             result_json({"path": str(path), "error": str(answer), "reason": reason})
         else:
-            say(f"{path}: {answer}")
+            say(f"doggo: {path}: {answer}")
     elif as_json:
         result_json({"path": str(path), **prediction_json(answer)})
     else:
