@@ -82,8 +82,8 @@ class Ours(ls.LitAPI):
 
     def setup(self, device: str) -> None:
         from doggo.core.wire import prediction_json
+        from doggo.vision.pairs import Pair
         from doggo.vision.predictor import Predictor
-        from doggo.vision.runtime import Pair
 
         self.predictor = Predictor.load(self.folder, pair=Pair.parse(self.pair))
         self.json = prediction_json

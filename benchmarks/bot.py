@@ -43,8 +43,8 @@ from doggo.bot.client import WEBHOOK_CONNECTIONS, Client
 from doggo.bot.limits import Limits, Pace
 from doggo.core.chat import FileRef, Method
 from doggo.serve.batcher import Batcher
+from doggo.vision.pairs import usable_pairs
 from doggo.vision.predictor import Predictor
-from doggo.vision.runtime import usable_pairs
 from serve import BF16, DOGGO, F32, free_port, judged, running, some_photos
 
 TOKEN = "424242:of-the-benchmark"  # noqa: S105 - opens the fake alone

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from doggo.apps.drawn import drawn_jpeg
-from doggo.vision.runtime import REFERENCE, Pair, usable_pairs
+from doggo.vision.pairs import REFERENCE, Pair, usable_pairs
 
 HELP_LIMIT_S = 0.4
 PREDICT_LIMIT_S = 2.0

@@ -21,7 +21,8 @@ from doggo.nets.backbones import DEFAULT, backbone
 from doggo.nets.features_graph import features_graph
 from doggo.nets.network import features_sha256, make_network
 from doggo.vision.embeddings import BATCH, EmbeddingCache, EmbeddingKey, embed
-from doggo.vision.runtime import Pair, Session, fastest_pair, open_session
+from doggo.vision.pairs import Pair, fastest_pair
+from doggo.vision.runtime import Session, open_session
 from doggo.vision.view import View
 
 LEAST_RATIO = 0.85

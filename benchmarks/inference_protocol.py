@@ -26,8 +26,8 @@ from pathlib import Path
 import httpx
 
 from _load import Load, load, requests_of
+from doggo.vision.pairs import usable_pairs
 from doggo.vision.photo import MAX_BYTES
-from doggo.vision.runtime import usable_pairs
 from serve import BF16, DOGGO, F32, doggo, judged, some_photos
 
 RATIO_BINARY = 0.9

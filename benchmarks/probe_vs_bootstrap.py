@@ -28,7 +28,8 @@ from doggo.train.bootstrap import bootstrap_candidate
 from doggo.train.config import TrainConfig
 from doggo.train.run import train
 from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, embed
-from doggo.vision.runtime import fastest_pair, open_session
+from doggo.vision.pairs import fastest_pair
+from doggo.vision.runtime import open_session
 
 
 def main() -> int:

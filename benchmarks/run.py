@@ -22,7 +22,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from _dataset import SKIPPED, photos_folder
-from doggo.vision.runtime import open_session, usable_pairs
+from doggo.vision.pairs import usable_pairs
+from doggo.vision.runtime import open_session
 
 BAR_S, MORE_BAR_S, MORE_STAGES_BAR_S = 60.0, 30.0, 3.0
 MORE = 100

@@ -38,8 +38,8 @@ import psutil
 
 from _load import Load, load, requests_of
 from doggo.vision.cores import available_cores
+from doggo.vision.pairs import Pair, usable_pairs
 from doggo.vision.predictor import Predictor
-from doggo.vision.runtime import Pair, usable_pairs
 
 HERE = Path(__file__).resolve().parent
 DOGGO = str(Path(sys.executable).with_name("doggo"))

@@ -15,6 +15,7 @@ from doggo.intake.report import IntakeReport
 from doggo.intake.run import intake
 from doggo.preprocess.run import preprocess
 from doggo.storage.buckets import Bucket
+from doggo.storage.bundles import BundleStore
 from doggo.storage.database import (
     copies_table,
     open_database,
@@ -23,6 +24,26 @@ from doggo.storage.database import (
     transaction,
 )
 from doggo.storage.photos import PhotoStore
+from doggo.stores import Stores
+from doggo.tracking.null import NullTracker
+from doggo.tracking.tolerant import TolerantTracker
+
+
+def open_stores(root: Path) -> Stores:
+    """An open home without a tracker."""
+    return Stores(
+        photos=PhotoStore(open_database(root / "photos.db")),
+        raw=Bucket(root / "raw"),
+        processed=Bucket(root / "processed"),
+        bundles=BundleStore(Bucket(root / "bundles")),
+        home=root,
+        spool=root / "spool",
+        workers=1,
+        forced_runtime="",
+        tracker=TolerantTracker(NullTracker()),
+        open_bucket=lambda url: Bucket(Path(url)),
+        weights=None,
+    )
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from tests.tiny_bundle import make_bundle
 from doggo.core.records import Manifest, Split
 from doggo.evaluate.evaluation import Learned
 from doggo.evaluate.labelled import LabelledPhoto
-from doggo.flow import labelled_folder
 from doggo.learned import learned_from
+from doggo.scoring import labelled_folder
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def learned(home: Home, bundle: Path, photos: Sequence[LabelledPhoto]) -> Learned | None:
-    return learned_from(bundle, photos, store=home.store, processed=home.processed)
+    return learned_from(bundle, photos, ledger=home.store.ledger, processed=home.processed)
 
 
 def sides(manifest: Manifest) -> Learned:

@@ -1,47 +1,39 @@
-"""What is said of a version that was in production once."""
+"""When nothing needs to be made, and what a version is registered with."""
 
 from __future__ import annotations
 
-from doggo.release import why_out
-from doggo.storage.audit import Action, Move
+from pathlib import Path
 
-NUMBERS = ((Action.PROMOTE, None, 1), (Action.PROMOTE, 1, 2), (Action.ROLLBACK, 2, 1))
+from tests.registry.datasets import colour_dataset
+from tests.tiny_bundle import make_bundle
 
+from doggo.core.records import Split
+from doggo.registry.run import register
+from doggo.release import made_before, validation_metrics
+from doggo.storage.buckets import Bucket
+from doggo.storage.bundles import BundleStore
 
-def moves(*steps: tuple[Action, int | None, int]) -> list[Move]:
-    return [
-        Move(
-            seq=seq,
-            at=f"2026-11-0{seq}T10:00:00+00:00",
-            actor="ada",
-            action=action,
-            from_version=before,
-            to_version=after,
-            sha256="0" * 64,
-            why="too slow",
-            forced=False,
-            previous_move=seq - 1 or None,
-            previous_sha256=None,
-        )
-        for seq, (action, before, after) in enumerate(steps, start=1)
-    ]
+WORDS = {"lr": "0.1"}
 
 
-def test_one_that_was_rolled_back_says_by_whom_and_what_puts_it_back() -> None:
-    [said] = why_out(2, moves(*NUMBERS))
-    assert said == (
-        "it was rolled back by ada at 2026-11-03T10:00:00+00:00 (too slow); version 1 answers: "
-        "`doggo models promote 2` puts this one back"
-    )
+def test_the_newest_version_of_the_same_dataset_and_options_was_made_before(tmp_path: Path) -> None:
+    store = BundleStore(Bucket(tmp_path / "bundles"))
+    made = [("a" * 16, WORDS, 0), ("a" * 16, WORDS, 1), ("a" * 16, {"lr": "0.2"}, 0)]
+    for place, (manifest_id, config, turn) in enumerate(made):
+        folder = tmp_path / str(place)
+        make_bundle(folder, turn=turn, manifest_id=manifest_id, config=config)
+        register(store, folder, metrics={})
+    assert made_before(store, "a" * 16, WORDS) == 2
+    assert made_before(store, "b" * 16, WORDS) is None
+    (store.folder(2) / "model.onnx").write_bytes(b"damaged")
+    assert made_before(store, "a" * 16, WORDS) == 1
 
 
-def test_one_that_another_replaced_says_which() -> None:
-    [said] = why_out(1, moves(*NUMBERS[:2]))
-    assert said.startswith("version 2 took its place at 2026-11-02T")
-    assert "version 2 answers: `doggo models promote 1`" in said
-
-
-def test_one_in_production_or_never_there_has_nothing_to_explain() -> None:
-    assert why_out(1, moves(*NUMBERS)) == ()
-    assert why_out(3, moves(*NUMBERS)) == ()
-    assert why_out(1, []) == ()
+def test_validation_metrics_are_of_the_photos_that_export_answered(tmp_path: Path) -> None:
+    manifest = colour_dataset(Bucket(tmp_path / "processed")).manifest
+    right, wrong, *_ = manifest.of(Split.VALIDATION)
+    other = next(row.breed for row in manifest.rows if row.breed != wrong.breed)
+    answered = {right.photo_id: right.breed, wrong.photo_id: other}
+    bundle = make_bundle(tmp_path / "bundle", validation=answered)
+    assert validation_metrics(bundle, manifest) == {"validation_top1": 0.5, "validation_photos": 2}
+    assert validation_metrics(bundle, None) == {}

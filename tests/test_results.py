@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from doggo.core.records import Manifest
 from doggo.intake.report import Finding, IntakeReport
-from doggo.results import intake_text
+from doggo.preprocess.diff import diff
+from doggo.results import Prepared, Released, RunResult, intake_text
 
 
 def test_what_was_ignored_is_listed_with_its_reason() -> None:
@@ -37,3 +39,41 @@ def test_many_files_of_one_folder_with_one_reason_share_a_line() -> None:
         "the folder train names no breed",
         "  quarantined: pug/torn.jpg: it ends too early",
     ]
+
+
+def dataset(manifest_id: str) -> Manifest:
+    return Manifest(
+        manifest_id=manifest_id, short_side_px=256, decoder="d", step="none", seed=42, rows=()
+    )
+
+
+def finished(old: str, new: str, **options: object) -> RunResult:
+    released = Released(
+        version=1,
+        name="doggo",
+        promoted=True,
+        decision=(),
+        scored=None,
+        timings=(),
+        already=old == new,
+    )
+    return RunResult(
+        intake={},
+        intake_text="intake",
+        prepared=Prepared(manifest=dataset(new), change=diff(dataset(old), dataset(new))),
+        released=released,
+        timings=(),
+        **options,
+    )
+
+
+def test_a_run_tells_how_the_dataset_changed() -> None:
+    done = finished("a" * 16, "b" * 16)
+    assert "  the same photos\nversion 1 (doggo)" in done.to_text()
+
+
+def test_a_run_that_changed_nothing_says_so_in_one_line() -> None:
+    done = finished("a" * 16, "a" * 16, is_repeat=True)
+    assert done.to_text() == ("intake; version 1 (doggo) was made from them and is in production")
+    news = finished("a" * 16, "a" * 16)  # such as a newly quarantined file
+    assert ": the same photos as before\nversion 1 (doggo)" in news.to_text()

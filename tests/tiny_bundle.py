@@ -28,8 +28,8 @@ from doggo.vision.bundle import (
     seal,
     write_validation,
 )
+from doggo.vision.pairs import REFERENCE
 from doggo.vision.photo import decoder_name
-from doggo.vision.runtime import REFERENCE
 from doggo.vision.verdict import Thresholds
 from doggo.vision.view import View
 

@@ -3,8 +3,8 @@
     intake -> preprocess -> train -> export -> evaluate -> register -> gate -> production
 
 Owns the order and the joints between the stages, which do not know one another. Each stage
-resumes by itself; going the whole way again does only what is new. From a candidate on, the
-way is in `release.py`.
+resumes by itself; going the whole way again does only what is new. How a model is made
+and gets into production is in `release.py`.
 """
 
 from __future__ import annotations
@@ -15,22 +15,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from doggo.core.errors import InputError, NoModelError
+from doggo.core.errors import InputError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import Manifest, Origin
-from doggo.release import Release, dataset, mirror, score, test_photos
-from doggo.results import Prepared, Released, RunResult, Synced, intake_text, nothing_usable
+from doggo.production import in_production
+from doggo.release import Release
+from doggo.results import Prepared, Released, RunResult, intake_text, nothing_usable
 from doggo.scored import Scored
+from doggo.scoring import labelled_folder, score, test_photos
+from doggo.storage import manifests
 from doggo.stores import Stores
 from doggo.timings import Stopwatch
 
 if TYPE_CHECKING:
-    from doggo.evaluate.labelled import LabelledPhoto
-    from doggo.intake.found import Found
     from doggo.intake.report import IntakeReport
     from doggo.preprocess.diff import ManifestDiff
-    from doggo.registry.gate import GateDecision
-    from doggo.storage.audit import Move
     from doggo.train.grid_result import GridResult
     from doggo.train.run import ExperimentResult
 
@@ -59,11 +58,10 @@ def run(
     watch, config = Stopwatch(), TrainConfig(model=model, seed=seed)
     check_model(config.model)
     release = Release(stores=stores, accept_labels=accept_labels, watch=watch, progress=progress)
-    with release.libraries as libraries:
-        first = not stores.photos.has_sources()  # later ones may turn out to bring nothing new
+    with release.making.libraries as libraries:
         telling = progress
-        if first:
-            telling = libraries.load_beside(progress, partial(release.open_early, config))
+        if not stores.photos.ledger.has_sources():  # a later intake may bring nothing new
+            telling = libraries.load_beside(progress, partial(release.making.open_early, config))
         with watch.stage("intake"):
             report = take_in(stores, paths, labels=labels, progress=telling)
             _check_usable(stores, report, paths)
@@ -115,7 +113,7 @@ def take_in(
 
 
 def _set_aside(stores: Stores) -> set[tuple[str, str, str | None]]:
-    aside = stores.photos.quarantined()
+    aside = stores.photos.ledger.quarantined()
     return {(source.source_sha256, source.breed, source.reason) for source in aside}
 
 
@@ -132,7 +130,7 @@ def prepare(
     """Raw photos into array shards and an immutable dataset manifest."""
     from doggo.preprocess.run import preprocess
 
-    before = _newest_manifest(stores)
+    before = manifests.newest(stores.processed)
     manifest = preprocess(
         store=stores.photos,
         raw=stores.raw,
@@ -155,8 +153,6 @@ def compare_datasets(stores: Stores, old_id: str, new_id: str | None = None) -> 
     Raises:
         InputError: there is no such dataset.
     """
-    from doggo.storage import manifests
-
     old = manifests.load(stores.processed, old_id)
     return _change(stores, old, manifests.load(stores.processed, new_id))
 
@@ -175,7 +171,7 @@ def experiment(
     from doggo.storage.shards import PixelReader
     from doggo.train.config import TrainConfig
 
-    config, manifest = TrainConfig.from_json(options), _manifest(stores)
+    config, manifest = TrainConfig.from_json(options), manifests.load(stores.processed)
     check_model(config.model)
     from doggo.train import run as training  # seconds: only once the rest is known to be right
 
@@ -216,7 +212,7 @@ def grid(
 
     axes = parse_axes(words, known)
     check_values(axes, options)
-    manifest = _manifest(stores)
+    manifest = manifests.load(stores.processed)
     for model in axes.get("model", ()):
         check_model(str(model))
     from doggo.train.grid_run import run_grid  # seconds: only once the rest is known to be right
@@ -249,7 +245,7 @@ def train(
     release = Release(
         stores=stores, ask_gate=promote, accept_labels=accept_labels, progress=progress
     )
-    return release.train(TrainConfig.from_json(options), _manifest(stores))
+    return release.train(TrainConfig.from_json(options), manifests.load(stores.processed))
 
 
 def bootstrap(
@@ -261,7 +257,7 @@ def bootstrap(
 ) -> Released:
     """A 120-breed model from packaged weights; calibrated on validation photos if there are."""
     release = Release(stores=stores, ask_gate=promote, accept_labels=True, progress=progress)
-    return release.bootstrap(model, _newest_manifest(stores))
+    return release.bootstrap(model, manifests.newest(stores.processed))
 
 
 def evaluate_version(
@@ -289,132 +285,15 @@ def evaluate_version(
     unlabelled = 0
     learned: Learned | None = UNSEEN
     if photos is None:
-        manifest = _manifest(stores)
+        manifest = manifests.load(stores.processed)
         found = test_photos(stores, manifest, progress)
         data, kind = f"the test split of dataset {manifest.manifest_id}", manifest.manifest_id
     else:
         found, unlabelled = labelled_folder(photos, labels)
         data, kind = f"the folder {photos}", photos.resolve().name
-        learned = learned_from(bundle, found, store=stores.photos, processed=stores.processed)
+        ledger, processed = stores.photos.ledger, stores.processed
+        learned = learned_from(bundle, found, ledger=ledger, processed=processed)
     name = f"{predictor.model.sha256[:16]}-{kind}.html"
     out = out or stores.reports / name
     scored = score(predictor, found, data=data, out=out, learned=learned, progress=progress)
     return replace(scored, unlabelled=unlabelled)
-
-
-def promote(
-    stores: Stores,
-    version: int,
-    *,
-    why: str,
-    accept_labels: bool = False,
-    force: str | None = None,
-    progress: Progress = silent,
-) -> GateDecision:
-    """Move `production` to a version through the gate, and show it in the tracker."""
-    from doggo.registry import run as registry
-
-    decision = registry.promote(
-        stores.bundles,
-        version,
-        dataset=dataset(stores),
-        why=why,
-        accept_labels=accept_labels,
-        force=force,
-        pair=stores.forced_pair,
-        progress=progress,
-    )
-    mirror(stores)
-    return decision
-
-
-def rollback(stores: Stores, *, why: str) -> Move:
-    """Put the previous production version back, and show it in the tracker."""
-    from doggo.registry import run as registry
-
-    move = registry.rollback(stores.bundles, why=why)
-    mirror(stores)
-    return move
-
-
-def sync(stores: Stores, *, progress: Progress = silent) -> Synced:
-    """Take a `production` alias that a person moved in the tracker's pages through the gate.
-
-    What the gate refuses is put back, so that the pages show what is served; so is an alias that
-    stayed behind.
-    """
-    from doggo.registry import sync as registry
-
-    ask = partial(promote, stores, why="alias moved in the tracker", progress=progress)
-    return Synced(lines=registry.sync(stores.bundles, stores.tracker, ask))
-
-
-def in_production(stores: Stores) -> int:
-    """Return the version in production.
-
-    Raises:
-        NoModelError: there is none.
-    """
-    pointer = stores.bundles.production()
-    if pointer is None:
-        raise NoModelError(
-            "no model is in production yet: `doggo run FOLDER` makes one from photos, "
-            "`doggo bootstrap` one that needs none"
-        )
-    return pointer.version
-
-
-def labelled_folder(folder: Path, labels: Path | None = None) -> tuple[list[LabelledPhoto], int]:
-    """Return the labelled photos of a folder, and how many files in it have no label.
-
-    It may have any of the layouts that intake reads.
-
-    Raises:
-        InputError: no file in it has a label.
-    """
-    from doggo.evaluate.labelled import LabelledPhoto
-    from doggo.intake.scan import scan
-
-    files = scan([folder], labels).files
-    found = [file for file in files if file.breed is not None]
-    if not found:
-        raise InputError(
-            f"{folder}: no labelled photos; put them into a folder per breed, name them "
-            "breed_id.jpg, or give --labels CSV"
-        )
-    photos = [
-        LabelledPhoto(
-            photo_id=str(n),
-            breed=file.breed or "",
-            found_at=file.path,
-            may_be_shown=True,
-            read=partial(_read_found, file),
-        )
-        for n, file in enumerate(found)
-    ]
-    return photos, len(files) - len(found)
-
-
-def _read_found(file: Found) -> bytes:
-    from doggo.core.errors import PhotoError, Rejection
-    from doggo.intake.arrays import is_array, png_of
-    from doggo.intake.found import load
-
-    _, data = load(file.place)
-    if data is None:
-        raise PhotoError(Rejection.TOO_MANY_BYTES, f"{file.path} is too large for a photo")
-    return png_of(data) if is_array(data) else data
-
-
-def _manifest(stores: Stores) -> Manifest:
-    from doggo.storage import manifests
-
-    return manifests.load(stores.processed)
-
-
-def _newest_manifest(stores: Stores) -> Manifest | None:
-    from doggo.storage import manifests
-
-    if manifests.latest_id(stores.processed) is None:
-        return None
-    return manifests.load(stores.processed)

@@ -17,19 +17,21 @@ from doggo.evaluate.evaluation import Learned
 from doggo.evaluate.labelled import LabelledPhoto
 from doggo.storage import manifests
 from doggo.storage.buckets import Bucket
-from doggo.storage.photos import PhotoStore
+from doggo.storage.ledger import Ledger
 from doggo.vision.bundle import parse_bundle, read_validation
 
 
 def learned_from(
-    folder: Path, photos: Sequence[LabelledPhoto], *, store: PhotoStore, processed: Bucket
+    folder: Path, photos: Sequence[LabelledPhoto], *, ledger: Ledger, processed: Bucket
 ) -> Learned | None:
     """Return how many photos a bundle was trained and validated on; None if it cannot be told.
 
     That is where its dataset is not here. Reads every photo.
 
     Args:
-        folder: the bundle. store, processed: the home's photos and its datasets.
+        folder: the bundle.
+        ledger: what intake wrote down of the home's photos.
+        processed: the home's datasets.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -43,19 +45,19 @@ def learned_from(
             return None
         trained = {row.photo_id for row in manifest.of(Split.TRAIN)}
         validated |= {row.photo_id for row in manifest.of(Split.VALIDATION)}
-    photo_ids = _photo_ids(photos, store)
+    photo_ids = _photo_ids(photos, ledger)
     return Learned(
         trained=sum(photo_id in trained for photo_id in photo_ids),
         validated=sum(photo_id in validated for photo_id in photo_ids),
     )
 
 
-def _photo_ids(photos: Sequence[LabelledPhoto], store: PhotoStore) -> list[str]:
+def _photo_ids(photos: Sequence[LabelledPhoto], ledger: Ledger) -> list[str]:
     """Return the ids that the photos have here, or would have."""
     with ThreadPoolExecutor() as threads:
         hashes = list(threads.map(_sha256, photos))
-    ledger = store.sources(set(hashes))
-    became = {sha256: source.photo_id for (sha256, _), source in ledger.items() if source.photo_id}
+    sources = ledger.sources(set(hashes))
+    became = {sha256: source.photo_id for (sha256, _), source in sources.items() if source.photo_id}
     return [became.get(sha256, sha256) for sha256 in hashes]
 
 

@@ -16,7 +16,7 @@ from doggo.storage.photos import PhotoStore
 
 if TYPE_CHECKING:
     from doggo.tracking.tolerant import TolerantTracker
-    from doggo.vision.runtime import Pair
+    from doggo.vision.pairs import Pair
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Stores:
         Raises:
             UsageError: there is no such pair.
         """
-        from doggo.vision.runtime import Pair
+        from doggo.vision.pairs import Pair
 
         return Pair.parse(self.forced_runtime) if self.forced_runtime else None
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from doggo.stores import Stores
     from doggo.tracking.neptune_archive import NeptuneArchive
     from doggo.tracking.tolerant import TolerantTracker
+    from doggo.vision.pairs import Pair
     from doggo.vision.predictor import Predictor
-    from doggo.vision.runtime import Pair
 
 
 @cache
@@ -185,7 +185,7 @@ def model_source(folder: Path | None = None) -> ModelSource:
 
 
 def _forced_pair() -> Pair | None:
-    from doggo.vision.runtime import Pair
+    from doggo.vision.pairs import Pair
 
     return Pair.parse(settings().runtime) if settings().runtime else None
 

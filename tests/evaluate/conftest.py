@@ -17,9 +17,9 @@ from doggo.evaluate.evaluation import Evaluation
 from doggo.evaluate.labelled import LabelledPhoto
 from doggo.evaluate.run import evaluate
 from doggo.vision.bundle import Bundle, Parity, seal
+from doggo.vision.pairs import REFERENCE, Trial
 from doggo.vision.photo import decoder_name
 from doggo.vision.predictor import Predictor
-from doggo.vision.runtime import REFERENCE, Trial
 from doggo.vision.verdict import Thresholds
 from doggo.vision.view import View
 

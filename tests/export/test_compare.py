@@ -15,7 +15,7 @@ from doggo.core.errors import BundleError
 from doggo.export.compare import Answers, check_parity, looks, paired_interval, trials
 from doggo.export.formats import write_onnx, write_torchscript
 from doggo.export.measure import F32_PHOTOS, photos_to_try
-from doggo.vision.runtime import LARGEST_LOSS, REFERENCE, Pair, choose_pair
+from doggo.vision.pairs import LARGEST_LOSS, REFERENCE, Pair, choose_pair
 
 SIZE_PX = 16
 FAST = Pair("openvino", "bf16")

@@ -20,9 +20,9 @@ from doggo.storage.buckets import Bucket
 from doggo.storage.shards import PixelReader, write_shard
 from doggo.train.bootstrap import bootstrap_candidate
 from doggo.vision.bundle import read_bundle, read_validation
+from doggo.vision.pairs import REFERENCE, usable_pairs
 from doggo.vision.photo import canonical, decoder_name
 from doggo.vision.predictor import Predictor
-from doggo.vision.runtime import REFERENCE, usable_pairs
 from doggo.vision.view import View
 
 SMALL = "test_efficientnet.r160_in1k"

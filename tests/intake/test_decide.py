@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doggo.core.records import Origin, Outcome, Photo, Source, Split
-from doggo.intake.decide import Decision, File, Likeness, decide
+from doggo.intake.decide import File, Likeness, decide
 from doggo.intake.facts import Fact, Picture
+from doggo.intake.rulings import Decision
 
 # A picture of the tests: which scene it shows, and which copy of the scene it is. Copies of a
 # scene are near duplicates; a copy may be handed in under several breeds and as several files.

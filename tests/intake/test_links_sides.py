@@ -11,7 +11,7 @@ from tests.homes import Home, counts, jpeg, write_folder
 from tests.pictures import encode, picture
 
 from doggo.core.records import Origin, Split
-from doggo.intake.decide import MAX_HAMMING
+from doggo.intake.groups import MAX_HAMMING
 from doggo.vision.perceptual import hamming, phash, same_picture
 from doggo.vision.photo import canonical
 
@@ -55,7 +55,7 @@ def home_with_ends_on_two_sides(root: Path, dark: bytes, light: bytes) -> Home:
 
 def side_of(home: Home, folder: Path, name: str) -> Split | None:
     photos = {photo.photo_id: photo for photo in home.store.used(Origin.OWNER)}
-    ids = {path: photo_id for photo_id, path in home.store.source_paths()}
+    ids = {path: photo_id for photo_id, path in home.store.ledger.source_paths()}
     return photos[ids[str(folder / "pug" / name)]].split
 
 
@@ -68,7 +68,7 @@ def test_a_picture_near_photos_on_two_sides_is_set_aside(
     newcomer = write_folder(tmp_path / "new", {"pug": [middle]})
     report = home.take_in(newcomer)
     assert counts(report) == {"quarantined": 1}
-    [aside] = home.store.quarantined()
+    [aside] = home.store.ledger.quarantined()
     assert (aside.path, aside.reason) == (str(newcomer / "pug" / "000.jpg"), "links_sides")
     assert home.prepare() == before
     assert counts(home.take_in(newcomer)) == {"quarantined": 1}

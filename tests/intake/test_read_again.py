@@ -48,7 +48,7 @@ def test_files_whose_decoder_was_killed_are_added_by_the_next_intake(
         assert "SIGKILL; the next intake tries again" in (report.quarantined[0].detail or "")
         assert counts(home.take_in(folder)) == {"quarantined": 3}
     assert counts(home.take_in(folder)) == {"added": 3}
-    assert home.store.quarantined() == []
+    assert home.store.ledger.quarantined() == []
     undisturbed = Home.open(tmp_path / "undisturbed")
     undisturbed.take_in(folder)
     assert home.state() == undisturbed.state()
@@ -103,6 +103,6 @@ def test_verdicts_of_a_home_of_an_older_release_are_given_again(home: Home, tmp_
         database.execute("ALTER TABLE sources DROP COLUMN read_by")
         database.execute("PRAGMA user_version = 1")
     home = Home.open(home.root)
-    assert len(home.store.quarantined()) == 2
+    assert len(home.store.ledger.quarantined()) == 2
     assert counts(home.take_in(folder)) == {"added": 1, "already_present": 1, "quarantined": 1}
     assert home.state() == after

@@ -58,7 +58,7 @@ def test_a_file_that_was_moved_relabels_its_photo_and_keeps_its_side(
     assert after[changed].split == before[changed].split
     assert after[changed].group_id == before[changed].group_id
     found_at = {
-        source.photo_id: source.path for source, _ in home.store.added_sources(Origin.OWNER)
+        source.photo_id: source.path for source, _ in home.store.ledger.added_sources(Origin.OWNER)
     }
     assert found_at[changed] == str(moved)
     shards = set(home.processed.list("shards/"))
@@ -122,7 +122,7 @@ def test_a_group_is_in_conflict_until_all_of_it_was_moved(home: Home, tmp_path: 
     assert list(used(home).values()) == ["beagle"] * 3
     assert {id_: photo.split for id_, photo in by_id(home).items()} == sides
     assert {id_: photo.group_id for id_, photo in by_id(home).items()} == groups
-    assert home.store.quarantined() == []
+    assert home.store.ledger.quarantined() == []
     assert len(home.prepare().rows) == 3
 
 
@@ -150,7 +150,7 @@ def test_a_conflict_ends_with_the_wrong_copy(home: Home, tmp_path: Path, mend: s
     assert counts(report) == {"already_present": 1, "relabelled": 1, **duplicates}
     assert [told.detail for told in report.relabelled] == ["was in conflict"]
     assert list(used(home).values()) == ["pug"] * 2
-    assert home.store.quarantined() == []
+    assert home.store.ledger.quarantined() == []
     assert len(home.prepare().rows) == 2
 
 
@@ -166,7 +166,7 @@ def test_a_conflict_of_two_folders_stays_one_in_any_order(
         for one in runs[name] if name == "both" else [runs[name]]:
             home.take_in(*one) if isinstance(one, list) else home.take_in(one)
     assert used(home) == {}
-    assert {source.breed for source in home.store.quarantined()} == {"pug", "beagle"}
+    assert {source.breed for source in home.store.ledger.quarantined()} == {"pug", "beagle"}
 
 
 def test_a_copy_elsewhere_stands_even_if_the_first_was_moved(home: Home, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_damaged_photo_is_restored_under_its_new_breed(home: Home, tmp_path: P
     home.take_in(folder)
     assert list(used(home).values()) == ["pug"] * 3
     assert home.raw.read(key) != b"damaged"
-    assert home.store.quarantined() == []
+    assert home.store.ledger.quarantined() == []
 
 
 def test_a_name_that_is_no_text_can_be_moved(home: Home, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_later_conflict_sets_both_copies_aside(home: Home, tmp_path: Path) -> 
     report = home.take_in(write_folder(tmp_path / "b", {"beagle": [near(1)]}))
     assert counts(report) == {"conflicts": 1}
     assert len(report.withdrawn) == 1
-    assert {source.breed for source in home.store.quarantined()} == {"pug", "beagle"}
+    assert {source.breed for source in home.store.ledger.quarantined()} == {"pug", "beagle"}
     assert len(home.store.used(Origin.OWNER)) == 1
     # The first folder again: the copy that was fine is reported as what it is now.
     assert counts(home.take_in(tmp_path / "a")) == {"already_present": 1, "conflicts": 1}
@@ -223,7 +223,7 @@ def test_a_file_nobody_may_read_is_in_quarantine_until_it_is_read(
     folder = write_folder(tmp_path / "photos", {"pug": [jpeg(1)], "beagle": [jpeg(2)]})
     shut = shut_file(folder / "pug" / "shut.jpg")
     assert counts(home.take_in(folder)) == {"added": 2, "quarantined": 1}
-    [aside] = home.store.quarantined()
+    [aside] = home.store.ledger.quarantined()
     assert (aside.path, aside.breed, aside.reason) == (str(shut), "pug", "unreadable")
     before = home.state()
     assert counts(home.take_in(folder)) == {"already_present": 2, "quarantined": 1}
@@ -232,7 +232,7 @@ def test_a_file_nobody_may_read_is_in_quarantine_until_it_is_read(
     shut.write_bytes(jpeg(2))  # a file that the ledger knows, under another breed
     (folder / "beagle" / "000.jpg").unlink()  # and no longer under the one it had
     assert counts(home.take_in(folder)) == {"already_present": 1, "relabelled": 1}
-    assert home.store.quarantined() == []
+    assert home.store.ledger.quarantined() == []
 
 
 def test_an_unread_file_that_turns_out_to_be_known_leaves_the_quarantine(
@@ -241,11 +241,11 @@ def test_an_unread_file_that_turns_out_to_be_known_leaves_the_quarantine(
     folder = write_folder(tmp_path / "photos", {"pug": [jpeg(1)]})
     shut = shut_file(folder / "pug" / "shut.jpg")
     home.take_in(folder)
-    assert [source.path for source in home.store.quarantined()] == [str(shut)]
+    assert [source.path for source in home.store.ledger.quarantined()] == [str(shut)]
     shut.unlink()
     shut.write_bytes(jpeg(1))
     assert counts(home.take_in(folder)) == {"already_present": 1, "exact_duplicates": 1}
-    assert home.store.quarantined() == []
+    assert home.store.ledger.quarantined() == []
 
 
 def test_an_object_too_large_to_read_is_in_quarantine_until_it_is_replaced(
@@ -255,21 +255,21 @@ def test_an_object_too_large_to_read_is_in_quarantine_until_it_is_replaced(
     large = jpeg(2) + bytes(21 * 2**20)
     write_tar(archive, [("pug/a.jpg", jpeg(1)), ("pug/b.jpg", large)])
     assert counts(home.take_in(archive)) == {"added": 1, "quarantined": 1}
-    [aside] = home.store.quarantined()
+    [aside] = home.store.ledger.quarantined()
     assert (aside.path, aside.reason) == (f"{archive}/pug/b.jpg", "too_many_bytes")
     before = home.state()
     assert counts(home.take_in(archive)) == {"already_present": 1, "quarantined": 1}
     assert home.state() == before
     write_tar(archive, [("pug/a.jpg", jpeg(1)), ("pug/b.jpg", jpeg(2))])
     assert counts(home.take_in(archive)) == {"added": 1, "already_present": 1}
-    assert home.store.quarantined() == []
+    assert home.store.ledger.quarantined() == []
 
 
 def test_a_home_in_which_nothing_could_be_read_is_as_new(home: Home, tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "photos", {"pug": []})
     shut_file(folder / "pug" / "shut.jpg")
     assert counts(home.take_in(folder)) == {"quarantined": 1}
-    assert not home.store.has_sources()
+    assert not home.store.ledger.has_sources()
 
 
 def test_a_photo_whose_raw_object_was_lost_is_restored(home: Home, tmp_path: Path) -> None:
@@ -280,9 +280,9 @@ def test_a_photo_whose_raw_object_was_lost_is_restored(home: Home, tmp_path: Pat
     for shard in (home.spool / "shards").iterdir():
         shard.unlink()  # so that preprocess has to decode from the raw bucket
     assert len(home.prepare().rows) == 5
-    assert [source.reason for source in home.store.quarantined()] == ["broken"]
+    assert [source.reason for source in home.store.ledger.quarantined()] == ["broken"]
     assert counts(home.take_in(folder)) == {"added": 1, "already_present": 5}
-    assert home.store.quarantined() == []
+    assert home.store.ledger.quarantined() == []
     assert len(home.prepare().rows) == 6
 
 
@@ -367,7 +367,10 @@ def test_a_bucket_of_the_first_doggo_is_taken_over(home: Home, bucket: Bucket) -
     png = next(key for key in home.raw.list() if key.startswith("pug/"))
     assert png.endswith(".png")
     assert np.array_equal(canonical(home.raw.read(png)), array_HWC)
-    added = {Path(source.path).name: source for source, _ in home.store.added_sources(Origin.OWNER)}
+    added = {
+        Path(source.path).name: source
+        for source, _ in home.store.ledger.added_sources(Origin.OWNER)
+    }
     kept = bucket.read("pug/pug_1.npy")
     assert added["pug_1.npy"].source_sha256 == hashlib.sha256(kept).hexdigest()
     assert counts(home.take_in(bucket.url)) == {"already_present": 2, "quarantined": 1}

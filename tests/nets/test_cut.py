@@ -11,7 +11,8 @@ import torch
 from doggo.export.formats import write_onnx
 from doggo.nets.cut import Cut, cut
 from doggo.nets.network import DogNet, make_network
-from doggo.vision.runtime import open_session, usable_pairs
+from doggo.vision.pairs import usable_pairs
+from doggo.vision.runtime import open_session
 
 SMALL = "test_efficientnet.r160_in1k"
 LABELS = ("bull_mastiff", "dalmatian", "pug")

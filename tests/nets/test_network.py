@@ -14,7 +14,8 @@ from doggo.core.errors import UsageError
 from doggo.nets.features_graph import features_graph
 from doggo.nets.imagenet import breed_classes
 from doggo.nets.network import make_network, start_rows
-from doggo.vision.runtime import REFERENCE, open_session
+from doggo.vision.pairs import REFERENCE
+from doggo.vision.runtime import open_session
 
 LABELS = tuple(breed_classes())
 

@@ -179,7 +179,7 @@ def test_raw_objects_that_are_lost_or_altered_are_quarantined(home: Home, tmp_pa
     home.raw.write(second, home.raw.read(second)[:-20])
     manifest = home.prepare(short_side_px=100)
     assert len(manifest.rows) == 38
-    reasons = {source.reason: source.detail for source in home.store.quarantined()}
+    reasons = {source.reason: source.detail for source in home.store.ledger.quarantined()}
     assert reasons == {
         "unreadable": "its raw object: it is not there",
         "broken": "its raw object was altered since intake",
@@ -296,7 +296,9 @@ def test_delete_local_removes_what_is_safely_in_the_bucket(home: Home, tmp_path:
 
 def _is(home: Home, key: str, path: Path) -> bool:
     """Whether the raw object is the one made of a file."""
-    sources = {source.path: source.photo_id for source, _ in home.store.added_sources(Origin.OWNER)}
+    sources = {
+        source.path: source.photo_id for source, _ in home.store.ledger.added_sources(Origin.OWNER)
+    }
     return sources.get(str(path)) == Path(key).stem
 
 

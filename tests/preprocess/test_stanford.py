@@ -89,7 +89,9 @@ def home(tmp_path: Path) -> Home:
 
 def names_of(home: Home, split: Split) -> set[str]:
     rows = {row.photo_id for row in home.prepare().of(split)}
-    return {Path(path).stem for photo_id, path in home.store.source_paths() if photo_id in rows}
+    return {
+        Path(path).stem for photo_id, path in home.store.ledger.source_paths() if photo_id in rows
+    }
 
 
 def test_the_test_list_is_our_test_and_stays_so(home: Home, tmp_path: Path) -> None:
@@ -115,7 +117,7 @@ def test_near_duplicates_across_the_lists_leave_training(home: Home, tmp_path: P
     write_lists(tmp_path / "lists.tar", [*train, f"{FOLDER}/{FOLDER[:9]}_9.jpg"], test)
     made = home.prepare(stanford_lists=tmp_path / "lists.tar")
     assert (len(made.rows), len(made.of(Split.TEST))) == (12, 4)
-    [aside] = home.store.quarantined()
+    [aside] = home.store.ledger.quarantined()
     assert Path(aside.path).stem == f"{FOLDER[:9]}_9"
     assert aside.reason == "links_sides"
 
@@ -125,7 +127,7 @@ def test_lists_that_come_too_late_change_nothing(home: Home, tmp_path: Path) -> 
     with pytest.raises(InputError, match="a side never changes"):
         home.prepare(stanford_lists=tmp_path / "lists.tar")
     assert home.prepare() == before
-    assert home.store.quarantined() == []
+    assert home.store.ledger.quarantined() == []
 
 
 def test_lists_of_other_photos_are_refused(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from tests.registry.datasets import colour_dataset
 from tests.registry.pages import Pages
 from tests.tiny_bundle import make_bundle
 
-from doggo import flow
+from doggo import production as moves
 from doggo.core.errors import StorageError
+from doggo.production import mirror
 from doggo.registry.run import register
-from doggo.release import mirror
 from doggo.storage import manifests
 from doggo.storage.buckets import Bucket
 from doggo.storage.bundles import BundleStore
@@ -87,33 +87,33 @@ def without_tracker(stores: Stores) -> Stores:
 def test_an_alias_moved_to_an_equal_model_takes_it_into_production(
     stores: Stores, pages: Pages
 ) -> None:
-    flow.promote(stores, add(stores), why="first")
+    moves.promote(stores, add(stores), why="first")
     add(stores, gain=8)
     pages.move("colour", "production", 2)
-    assert list(flow.sync(stores).lines) == [
+    assert list(moves.sync(stores).lines) == [
         "colour: production moved to version 2, as the alias asked"
     ]
     assert production(stores) == pages.aliases("colour")["production"] == 2
     assert stores.bundles.audit()[-1].why == "alias moved in the tracker"
-    assert flow.sync(stores).lines == []
+    assert moves.sync(stores).lines == []
 
 
 def test_an_alias_moved_to_a_worse_model_is_put_back(stores: Stores, pages: Pages) -> None:
-    flow.promote(stores, add(stores), why="first")
+    moves.promote(stores, add(stores), why="first")
     add(stores, turn=1)
     pages.move("colour", "production", 2)
-    (line,) = flow.sync(stores).lines
+    (line,) = moves.sync(stores).lines
     assert "version 2 was not promoted: top-1 -100.0 points" in line
     assert line.endswith("; the alias was put back")
     assert production(stores) == pages.aliases("colour")["production"] == 1
-    assert flow.sync(stores).lines == []
+    assert moves.sync(stores).lines == []
 
 
 def test_an_alias_set_on_a_model_that_never_served_is_heard(stores: Stores, pages: Pages) -> None:
-    flow.promote(stores, add(stores), why="first")
+    moves.promote(stores, add(stores), why="first")
     add(stores, gain=8, name="other")
     pages.move("other", "production", 2)
-    flow.sync(stores)
+    moves.sync(stores)
     assert production(stores) == 2
     assert (pages.aliases("colour"), pages.aliases("other")) == ({}, {"production": 2})
 
@@ -121,21 +121,21 @@ def test_an_alias_set_on_a_model_that_never_served_is_heard(stores: Stores, page
 def test_production_that_changes_its_models_name_is_not_undone(
     stores: Stores, pages: Pages
 ) -> None:
-    flow.promote(stores, add(stores, name="old"), why="first")
-    flow.promote(stores, add(stores, gain=8, name="new"), why="another network")
+    moves.promote(stores, add(stores, name="old"), why="first")
+    moves.promote(stores, add(stores, gain=8, name="new"), why="another network")
     assert (pages.aliases("old"), pages.aliases("new")) == ({}, {"production": 2})
-    assert flow.sync(stores).lines == []
+    assert moves.sync(stores).lines == []
     assert production(stores) == 2
 
 
 def test_a_rollback_that_the_tracker_missed_is_not_undone(stores: Stores, pages: Pages) -> None:
-    flow.promote(stores, add(stores), why="first")
-    flow.promote(stores, add(stores, gain=8), why="turned out bad")
+    moves.promote(stores, add(stores), why="first")
+    moves.promote(stores, add(stores, gain=8), why="turned out bad")
     missed = without_tracker(stores)
-    flow.rollback(missed, why="it is bad")
+    moves.rollback(missed, why="it is bad")
     assert missed.tracker.failure is not None
     assert pages.aliases("colour")["production"] == 2  # it stayed behind
-    assert list(flow.sync(stores).lines) == [
+    assert list(moves.sync(stores).lines) == [
         "colour: the alias production named version 2, and again names version 1"
     ]
     assert production(stores) == pages.aliases("colour")["production"] == 1
@@ -145,11 +145,11 @@ def test_a_rollback_that_the_tracker_missed_is_not_undone(stores: Stores, pages:
 def test_a_version_that_the_tracker_missed_is_shown_by_the_next_sync(
     stores: Stores, pages: Pages
 ) -> None:
-    flow.promote(stores, add(stores), why="first")
+    moves.promote(stores, add(stores), why="first")
     missed = without_tracker(stores)
-    flow.promote(missed, add(missed, gain=8), why="better")
+    moves.promote(missed, add(missed, gain=8), why="better")
     assert pages.aliases("colour") == {"production": 1}
-    flow.sync(stores)
+    moves.sync(stores)
     assert production(stores) == pages.aliases("colour")["production"] == 2
     assert pages.states("colour") == {1: "archived", 2: None}
 
@@ -158,12 +158,12 @@ def test_an_alias_of_unknown_origin_is_put_right_and_not_promoted(
     stores: Stores, pages: Pages
 ) -> None:
     """A registry that an older doggo mirrored says nothing about who moved its aliases."""
-    flow.promote(stores, add(stores), why="first")
+    moves.promote(stores, add(stores), why="first")
     add(stores, gain=8)
     for tag in ("production", "staging"):
         pages.client.delete_registered_model_tag("colour", f"doggo.alias.{tag}")
     pages.move("colour", "production", 2)
-    flow.sync(stores)
+    moves.sync(stores)
     assert production(stores) == pages.aliases("colour")["production"] == 1
 
 
@@ -172,15 +172,15 @@ def test_staging_is_the_newest_that_never_served_and_archived_what_served_before
 ) -> None:
     first = add(stores)
     assert pages.aliases("colour") == {"staging": first}
-    flow.promote(stores, first, why="first")
+    moves.promote(stores, first, why="first")
     assert pages.aliases("colour") == {"production": 1}
     second = add(stores, gain=8)
     add(stores, turn=1)
     assert pages.aliases("colour") == {"production": 1, "staging": 3}
-    flow.promote(stores, second, why="better")
+    moves.promote(stores, second, why="better")
     assert pages.aliases("colour") == {"production": 2, "staging": 3}
     assert pages.states("colour") == {1: "archived", 2: None, 3: None}
-    flow.rollback(stores, why="it is bad")
+    moves.rollback(stores, why="it is bad")
     assert pages.aliases("colour") == {"production": 1, "staging": 3}
     assert pages.states("colour") == {1: None, 2: "archived", 3: None}
 
@@ -188,16 +188,16 @@ def test_staging_is_the_newest_that_never_served_and_archived_what_served_before
 def test_a_wish_that_was_overtaken_while_sync_waited_is_forgotten(
     stores: Stores, pages: Pages
 ) -> None:
-    flow.promote(stores, add(stores), why="first")
+    moves.promote(stores, add(stores), why="first")
     add(stores, gain=8)
     add(stores, gain=7)
     pages.move("colour", "production", 2)
     bundles = BundleStore(stores.bundles.bucket)  # a lock of its own, as in another process
-    waiting = threading.Thread(target=lambda: flow.sync(replace(stores, bundles=bundles)))
+    waiting = threading.Thread(target=lambda: moves.sync(replace(stores, bundles=bundles)))
     with stores.bundles.exclusive():
         waiting.start()
         time.sleep(0.5)
-        flow.promote(stores, 3, why="meanwhile")
+        moves.promote(stores, 3, why="meanwhile")
     waiting.join()
     assert production(stores) == pages.aliases("colour")["production"] == 3
 
@@ -205,4 +205,4 @@ def test_a_wish_that_was_overtaken_while_sync_waited_is_forgotten(
 def test_sync_says_so_when_the_tracker_does_not_answer(stores: Stores) -> None:
     add(stores)
     with pytest.raises(StorageError, match=r"the tracker at .* failed"):
-        flow.sync(without_tracker(stores))
+        moves.sync(without_tracker(stores))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import signal
 import subprocess
@@ -19,10 +17,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 from tests.object_stores import ObjectStore
 
-from doggo.core.errors import DoggoError, StorageError, UsageError
+from doggo.core.errors import StorageError, UsageError
 from doggo.storage.buckets import Bucket, open_bucket
 from doggo.storage.cloud import CloudBucket
 
@@ -296,38 +293,6 @@ def test_a_full_disk_under_the_cache_is_one_line(
         bucket.fetch(["key"])
     assert not list(bucket.root.rglob("*key*"))
     assert bucket.read("key") == b"x" * 600_000
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        "not base64!",
-        base64.b64encode(b"not json").decode(),
-        base64.b64encode(json.dumps({"type": "authorized_user"}).encode()).decode(),
-    ],
-)
-def test_a_key_that_is_none_is_one_line(raw: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="GCSSA_RAW is no service account key") as caught:
-        open_bucket("gs://bucket", cache=tmp_path, google_key=SecretStr(raw))
-    assert raw not in str(caught.value)
-
-
-def test_a_service_account_with_a_broken_key_is_one_line_and_not_on_disk(tmp_path: Path) -> None:
-    key = {
-        "type": "service_account",
-        "project_id": "p",
-        "private_key_id": "0",
-        "private_key": "-----BEGIN PRIVATE KEY-----\nsecret-secret\n-----END PRIVATE KEY-----\n",
-        "client_email": "a@p.iam.gserviceaccount.com",
-        "token_uri": "http://127.0.0.1:9/token",
-    }
-    raw = base64.b64encode(json.dumps(key).encode()).decode()
-    with pytest.raises(DoggoError) as caught:
-        open_bucket("gs://bucket", cache=tmp_path, google_key=SecretStr(raw)).read("key")
-    assert "secret-secret" not in str(caught.value)
-    assert not any(
-        b"secret-secret" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()
-    )
 
 
 def test_no_credentials_is_one_line(

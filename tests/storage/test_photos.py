@@ -1,17 +1,16 @@
-"""Queries on photos and sources."""
+"""Queries on photos; changes of photos and ledger together."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.storage.stored import photo, put, sha, source
 
 from doggo.core.errors import StorageError
-from doggo.core.records import Origin, Outcome, Photo, Source, Split
+from doggo.core.records import Origin, Outcome, Split
 from doggo.storage.database import open_database
 from doggo.storage.photos import PhotoStore, Removal
 
@@ -21,45 +20,13 @@ def store(tmp_path: Path) -> PhotoStore:
     return PhotoStore(open_database(tmp_path / "doggo.db"))
 
 
-def sha(name: object) -> str:
-    return hashlib.sha256(str(name).encode()).hexdigest()
-
-
-def photo(name: object, phash: str = "0" * 16, **changes: object) -> Photo:
-    made = Photo(
-        photo_id=sha(name),
-        source_sha256=sha(("source", name)),
-        breed="pug",
-        raw_key=f"pug/{sha(name)}.jpg",
-        width_px=300,
-        height_px=200,
-        phash=phash,
-        group_id=sha(name),
-    )
-    return replace(made, **changes)  # type: ignore[arg-type]
-
-
-def source(of: Photo, outcome: Outcome = Outcome.ADDED) -> Source:
-    return Source(
-        source_sha256=of.source_sha256,
-        breed=of.breed,
-        path=f"/photos/{of.photo_id[:4]}.jpg",
-        outcome=outcome,
-        photo_id=of.photo_id,
-    )
-
-
-def put(store: PhotoStore, *photos: Photo, **changes: object) -> None:
-    everything = {"restored": (), "set_aside": (), "merged": {}} | changes
-    store.record(sources=[source(p) for p in photos], photos=photos, **everything)  # type: ignore[arg-type]
-
-
 def test_a_photo_comes_back_as_it_was(store: PhotoStore) -> None:
     stored = photo(1, split=Split.TEST, origin=Origin.USER, may_be_shown=False)
     put(store, stored)
     assert store.used(Origin.USER) == [stored]
     assert store.used(Origin.OWNER) == []
-    assert store.sources([stored.source_sha256]) == {(stored.source_sha256, "pug"): source(stored)}
+    entries = {(stored.source_sha256, "pug"): source(stored)}
+    assert store.ledger.sources([stored.source_sha256]) == entries
 
 
 @settings(
@@ -91,19 +58,11 @@ def test_alike_brings_whole_groups(store: PhotoStore) -> None:
     assert store.alike([sha("unknown")], [], 4) == []
 
 
-def test_the_ledger_keeps_the_first_entry(store: PhotoStore) -> None:
-    put(store, stored := photo(1))
-    again = replace(source(stored), outcome=Outcome.EXACT_DUPLICATE, path="/elsewhere")
-    store.record(sources=[again], photos=[], restored=(), set_aside=(), merged={})
-    [entry] = store.sources([stored.source_sha256]).values()
-    assert entry.outcome is Outcome.ADDED
-
-
 def test_setting_aside_takes_photo_and_sources_along(store: PhotoStore) -> None:
     put(store, stored := photo(1))
     put(store, set_aside={stored.photo_id})
     assert store.used(Origin.OWNER) == []
-    [entry] = store.quarantined()
+    [entry] = store.ledger.quarantined()
     assert (entry.outcome, entry.reason) == (Outcome.CONFLICT, "conflict")
 
 
@@ -111,11 +70,11 @@ def test_a_damaged_photo_is_out_of_use_and_unknown_to_the_ledger(store: PhotoSto
     put(store, stored := photo(1))
     store.remove([Removal(stored.photo_id, "broken", "altered since intake")])
     assert store.used(Origin.OWNER) == []
-    assert store.sources([stored.source_sha256]) == {}
-    assert [entry.detail for entry in store.quarantined()] == ["altered since intake"]
+    assert store.ledger.sources([stored.source_sha256]) == {}
+    assert [entry.detail for entry in store.ledger.quarantined()] == ["altered since intake"]
     put(store, restored={stored.photo_id})
     assert store.used(Origin.OWNER) == [stored]
-    assert store.quarantined() == []
+    assert store.ledger.quarantined() == []
 
 
 def test_merging_moves_every_member(store: PhotoStore) -> None:

@@ -87,7 +87,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def full(path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(shards, "fsync_file", full)
+    monkeypatch.setattr(shards, "fsync", full)
     with pytest.raises(StorageError, match=r"cannot write the shard .*the disk is full"):
         write_shard(tmp_path / "s.npy", [image(1)])
 

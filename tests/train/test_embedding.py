@@ -12,7 +12,8 @@ from doggo.tracking.null import NullTracker
 from doggo.train.config import TrainConfig
 from doggo.train.embedding import embed_dataset, open_early, reference_parts
 from doggo.train.run import train
-from doggo.vision.runtime import Network, OpenNetworks, Pair, Session
+from doggo.vision.pairs import Pair
+from doggo.vision.runtime import Network, OpenNetworks, Session
 
 DATA = manifest(("beagle", "pug", "waves"), train=4, validation=3, test=2)
 CPU = "onnxruntime-f32"

@@ -26,8 +26,8 @@ from doggo.tracking.null import NullTracker
 from doggo.train.checkpoints import checkpoint_folder
 from doggo.train.run import experiment, train
 from doggo.vision.bundle import read_bundle
+from doggo.vision.pairs import REFERENCE
 from doggo.vision.predictor import Predictor
-from doggo.vision.runtime import REFERENCE
 
 STEADY = options(optimizer="adamw")
 LEARNS = options(optimizer="adamw", lr=3e-3, max_epochs=6, trf_prb=0.0)

@@ -22,7 +22,7 @@ from doggo.vision.bundle import (
     read_validation,
     seal,
 )
-from doggo.vision.runtime import PAIRS, Trial
+from doggo.vision.pairs import PAIRS, Trial
 
 
 @pytest.fixture

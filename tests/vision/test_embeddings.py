@@ -22,7 +22,8 @@ from doggo.core.records import ManifestRow, Origin, Split
 from doggo.storage.disk import HEADROOM_BYTES
 from doggo.vision import embeddings
 from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, embed
-from doggo.vision.runtime import REFERENCE, Pair, Session, open_session
+from doggo.vision.pairs import REFERENCE, Pair
+from doggo.vision.runtime import Session, open_session
 from doggo.vision.view import View
 
 SIZE_PX = 8

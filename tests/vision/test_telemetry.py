@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.tiny_bundle import COLOURS, make_bundle, picture
 
-from doggo.vision.runtime import PAIRS, Pair, usable_pairs
+from doggo.vision.pairs import PAIRS, Pair, usable_pairs
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)

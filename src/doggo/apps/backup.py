@@ -16,12 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from doggo.core.errors import StorageError, UsageError
+from doggo.core.os_errors import explained
 from doggo.core.progress import Progress, silent
 from doggo.settings import Settings
 from doggo.storage.archive import Packed, pack, unpack
-from doggo.storage.buckets import explained, fsync_folder
 from doggo.storage.disk import megabytes
 from doggo.storage.home import make_home, no_folder
+from doggo.storage.whole import fsync
 
 _BUCKETS = ("raw", "processed", "new_raw", "new_processed", "bundle")
 
@@ -144,7 +145,7 @@ def restore_backup(
             os.sync()  # once, where an fsync of each of ten thousand photos would take a minute
             aside = _move_aside(home) if occupied else None
             staging.replace(home)
-            fsync_folder(home.parent)
+            fsync(home.parent)
         except BaseException:
             if made:
                 with suppress(OSError):
@@ -176,9 +177,8 @@ def _appears_when_whole(file: Path) -> Iterator[Path]:
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partial
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
+        fsync(partial)
         partial.replace(file)
-        fsync_folder(file.parent)
+        fsync(file.parent)
     finally:
         partial.unlink(missing_ok=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from doggo.apps import bot_check, house, machine
 from doggo.apps.finding import Finding, Level
 from doggo.core.errors import DoggoError
+from doggo.core.os_errors import explain_os_error
 from doggo.settings import Settings
-from doggo.storage.buckets import explain_os_error
 
 Check = Callable[[Settings], Iterator[Finding]]
 

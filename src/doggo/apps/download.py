@@ -26,9 +26,10 @@ from typing import IO
 from filelock import FileLock, Timeout
 
 from doggo.core.errors import InputError, StorageError, UsageError
+from doggo.core.os_errors import explained
 from doggo.core.progress import Progress
-from doggo.storage.buckets import explained, fsync_folder
 from doggo.storage.disk import need_disk
+from doggo.storage.whole import fsync
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ class _Part:
             os.fsync(file.fileno())
         self.path.replace(self.target)
         self._about.unlink(missing_ok=True)
-        fsync_folder(self.target.parent)
+        fsync(self.target.parent)
 
 
 def _fetch(

@@ -21,7 +21,8 @@ from doggo.settings import Settings
 from doggo.storage.buckets import Bucket, open_bucket
 from doggo.storage.disk import free_bytes, megabytes, nearest_folder
 from doggo.storage.home import read_only_uri
-from doggo.storage.remote import Remote, is_remote
+from doggo.storage.remote import Remote
+from doggo.storage.sign_in import is_remote
 
 _BUCKETS = ("raw", "processed", "new_raw", "new_processed", "bundle")
 _LOW_DISK_BYTES = 2 * 10**9

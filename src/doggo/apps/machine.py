@@ -69,7 +69,7 @@ def names_of_settings(_: Settings) -> Iterator[Finding]:
 
 def runtimes(settings: Settings) -> Iterator[Finding]:
     """Which runtimes and precisions can this machine use, and why not the others?"""
-    from doggo.vision.runtime import Pair, supported_pairs
+    from doggo.vision.pairs import Pair, supported_pairs
 
     pairs = supported_pairs()
     for pair, reason in pairs.items():

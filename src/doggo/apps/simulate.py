@@ -21,9 +21,9 @@ from pydantic import SecretStr
 
 from doggo.apps.bot import run_polling
 from doggo.core.errors import UsageError
+from doggo.core.os_errors import explain_os_error
 from doggo.serve.models import ModelSource
 from doggo.settings import Settings
-from doggo.storage.buckets import explain_os_error
 from doggo.telegram_sim.app import create_app
 from doggo.telegram_sim.telegram import Telegram
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from types import FrameType
 
 from doggo.core.errors import StorageError
+from doggo.core.os_errors import explained
 from doggo.settings import Settings
-from doggo.storage.buckets import explained
 from doggo.storage.home import make_home
 from doggo.tracking.mlflow import ui_command, ui_environment
 

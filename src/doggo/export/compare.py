@@ -25,13 +25,8 @@ from doggo.export.formats import read_torchscript
 from doggo.nets.network import DogNet
 from doggo.vision.bundle import PARITY_TOLERANCE, Parity
 from doggo.vision.cores import available_cores
-from doggo.vision.runtime import (
-    REFERENCE,
-    Pair,
-    Session,
-    Trial,
-    open_session,
-)
+from doggo.vision.pairs import REFERENCE, Pair, Trial
+from doggo.vision.runtime import Session, open_session
 from doggo.vision.verdict import calibrated
 
 U8 = NDArray[np.uint8]

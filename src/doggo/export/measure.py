@@ -42,16 +42,8 @@ from doggo.storage.shards import PixelReader
 from doggo.vision.bundle import PARITY_TOLERANCE, ValidationAnswer, ValidationAnswers
 from doggo.vision.cores import available_cores
 from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, embed
-from doggo.vision.runtime import (
-    REFERENCE,
-    Opener,
-    Pair,
-    Session,
-    Trial,
-    choose_pair,
-    open_session,
-    usable_pairs,
-)
+from doggo.vision.pairs import REFERENCE, Pair, Trial, choose_pair, usable_pairs
+from doggo.vision.runtime import Opener, Session, open_session
 from doggo.vision.verdict import calibrated
 from doggo.vision.view import View
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 
 from doggo.core.errors import InputError, StorageError
+from doggo.core.os_errors import explain_os_error
 from doggo.core.progress import Progress, silent
 from doggo.core.records import Manifest
 from doggo.export.compare import PARITY_PHOTOS, check_parity
@@ -24,7 +25,6 @@ from doggo.export.formats import write_onnx, write_torchscript
 from doggo.export.measure import KnownFeatures, Measured, ValidationPhotos, measure
 from doggo.nets.candidate import CandidateInfo, load_candidate
 from doggo.nets.network import DogNet, features_sha256
-from doggo.storage.buckets import explain_os_error
 from doggo.storage.disk import need_disk
 from doggo.storage.shards import PixelReader
 from doggo.vision import owner_step

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from doggo.core.errors import Rejection
+from doggo.core.os_errors import explained
 from doggo.core.records import Outcome, QuarantineReason, Source
 from doggo.intake.facts import Chunk
 from doggo.intake.found import BucketObject, Found, Stored, hash_file
-from doggo.storage.buckets import explained
 from doggo.storage.photos import PhotoStore
 from doggo.storage.spool import Spool
 from doggo.vision.photo import reader_name
@@ -71,7 +71,7 @@ class Batches:
 
     def cut(self, files: Sequence[Found]) -> Iterator[Batch]:
         """Yield all files in order. A first intake does not hash: its processes do."""
-        if not self._store.has_sources():
+        if not self._store.ledger.has_sources():
             size = self._size(len(files))
             for start in range(0, len(files), size):
                 yield self.of([(found, None) for found in files[start : start + size]])
@@ -81,7 +81,7 @@ class Batches:
 
     def unknown(self, files: Sequence[Found]) -> Iterator[Found]:
         """Yield the files that the ledger does not know; each file is read to its end."""
-        if not self._store.has_sources():
+        if not self._store.ledger.has_sources():
             yield from files
             return
         for some in self._looked_up(files):
@@ -124,7 +124,7 @@ class Batches:
         self, files: Sequence[Found], threads: ThreadPoolExecutor, seen: set[tuple[str, str]]
     ) -> Iterator[_LookUp]:
         hashes = list(threads.map(hash_file, (found.place for found in files)))
-        ledger = self._store.sources({sha256 for sha256 in hashes if sha256})
+        ledger = self._store.ledger.sources({sha256 for sha256 in hashes if sha256})
         for found, sha256 in zip(files, hashes, strict=True):
             source = ledger.get((sha256, found.breed or ""))
             if source is None or _is_outdated(source):

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from doggo.core.errors import StorageError
-from doggo.storage.buckets import Bucket, explained
+from doggo.core.os_errors import explained
+from doggo.storage.buckets import Bucket
 from doggo.vision.photo import MAX_BYTES
 
 ARRAY_MAGIC = b"\x93NUMPY"

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from doggo.core.errors import InputError
+from doggo.core.os_errors import explain_os_error
 from doggo.intake.found import Found, Ignored, Scan, Stored
 from doggo.intake.labels import LabelsTree, labelled, take_labels
-from doggo.storage.buckets import explain_os_error
 from doggo.storage.members import entries
 
 _MAX_LABELS_BYTES = 64 * 2**20

@@ -83,7 +83,7 @@ def intake(
             given = ", ".join(str(path) for path in paths)
             message = f"no files to take in under {given}: give a folder with a folder a breed"
             raise InputError(message)
-        if not store.has_sources():
+        if not store.ledger.has_sources():
             reader.start()  # there will be work: they import while we look around
         batches = Batches(store, Spool(spool), staging, reader.count)
         _check_disk(found.files, batches, raw.root)

@@ -21,13 +21,16 @@ from numpy.typing import NDArray
 from doggo.core.errors import PhotoError, Rejection, StorageError
 from doggo.core.records import Origin, Outcome, Photo, Source
 from doggo.intake.batches import Batch
-from doggo.intake.decide import MAX_HAMMING, Compare, Decision, File, Likeness, decide
+from doggo.intake.decide import Compare, File, Likeness, decide
 from doggo.intake.facts import Chunk, Fact, Picture
 from doggo.intake.found import Found
+from doggo.intake.groups import MAX_HAMMING
 from doggo.intake.report import Tally
+from doggo.intake.rulings import Decision
 from doggo.intake.walk import Walk
 from doggo.storage.buckets import Bucket
-from doggo.storage.photos import PhotoStore, ledger_path, unread_key
+from doggo.storage.ledger import ledger_path, unread_key
+from doggo.storage.photos import PhotoStore
 from doggo.storage.pixels import PixelKey, Place
 from doggo.storage.shards import map_shard
 from doggo.storage.spool import Spool
@@ -66,7 +69,7 @@ class Settler:
         self._raw = raw
         self._spool = spool
         self._origin = origin
-        self._unread = store.unread()
+        self._unread = store.ledger.unread()
         self._key = PixelKey(DEFAULT_SHORT_SIDE_PX, decoder_name(), owner_step.NAME)
         self._stored_pixels = lru_cache(maxsize=64)(self._decode_stored)
 
@@ -98,7 +101,7 @@ class Settler:
                 in_question.append(source)
             else:
                 self.tally.add(source)
-        self._store.met(elsewhere)
+        self._store.ledger.met(elsewhere)
         return in_question
 
     def _is_in_question(self, source: Source) -> bool:
@@ -172,10 +175,10 @@ class Settler:
             self.tally.mend(now.photo_id, now.breed, was)
 
     def _standing(self, photo_ids: Collection[str]) -> list[tuple[Source, bool]]:
-        claims = self._store.claims(photo_ids)
+        filings = self._store.ledger.filings(photo_ids)
         return [
-            (claim.source, self._counts(claim.source) and self._walk.stands(claim))
-            for claim in claims
+            (filing.source, self._counts(filing.source) and self._walk.stands(filing))
+            for filing in filings
         ]
 
     def _counts(self, source: Source) -> bool:

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from doggo.intake.found import Found, Scan, hash_file
-from doggo.storage.photos import Claim, ledger_path
+from doggo.storage.ledger import Filing, ledger_path
 
 _ARCHIVES = (".tar", ".gz", ".tgz", ".zip")
 
@@ -31,19 +31,19 @@ class Walk:
         self._scanned: Sequence[Found] = scan.files
         self._roots = [ledger_path(root) for root in scan.roots]
 
-    def stands(self, claim: Claim) -> bool:
+    def stands(self, filing: Filing) -> bool:
         """Return whether one of an entry's files is there and filed under the entry's breed."""
-        return any(self._stands(claim, path) for path in claim.paths)
+        return any(self._stands(filing, path) for path in filing.paths)
 
     @cached_property
     def _files(self) -> dict[str, Found]:
         return {ledger_path(found.path): found for found in self._scanned}
 
-    def _stands(self, claim: Claim, path: str) -> bool:
-        sha256 = claim.source.source_sha256
+    def _stands(self, filing: Filing, path: str) -> bool:
+        sha256 = filing.source.source_sha256
         found = self._files.get(path)
         if found is not None:
-            return found.breed == claim.source.breed and hash_file(found.place) in ("", sha256)
+            return found.breed == filing.source.breed and hash_file(found.place) in ("", sha256)
         if self.overrules:
             return False
         return not any(_is_gone_from(root, path, sha256) for root in self._roots)

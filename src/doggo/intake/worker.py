@@ -11,11 +11,11 @@ import hashlib
 from pathlib import Path
 
 from doggo.core.errors import PhotoError, Rejection, StorageError
+from doggo.core.os_errors import explain_os_error
 from doggo.core.records import QuarantineReason
 from doggo.intake.arrays import is_array, png_of
 from doggo.intake.facts import Chunk, Fact, Picture
 from doggo.intake.found import Stored, load
-from doggo.storage.buckets import explain_os_error
 from doggo.storage.shards import ShardWriter
 from doggo.vision.perceptual import phash
 from doggo.vision.photo import (

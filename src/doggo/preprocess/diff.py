@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 
 from doggo.core.records import Manifest, ManifestRow, Split
 
+_Counts = defaultdict[str, Counter[str]]
+"""Photos by breed and by what became of them."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BreedChange:
@@ -79,24 +82,7 @@ def diff(
         quarantined: photo_id → reason of photos now out of use, to tell them from those that
             are only not selected.
     """
-    old_rows = {row.photo_id: row for row in old.rows}
-    new_rows = {row.photo_id: row for row in new.rows}
-    changes = defaultdict[str, Counter[str]](Counter)
-    aside = defaultdict[str, Counter[str]](Counter)
-    for photo_id, row in new_rows.items():
-        before = old_rows.get(photo_id)
-        if before is None:
-            changes[row.breed]["added"] += 1
-        elif before.breed != row.breed:
-            changes[row.breed]["relabelled"] += 1
-            changes[before.breed]["removed"] += 1
-    for photo_id, row in old_rows.items():
-        if photo_id not in new_rows:
-            reason = (quarantined or {}).get(photo_id)
-            if reason is None:
-                changes[row.breed]["removed"] += 1
-            else:
-                aside[row.breed][reason] += 1
+    changes, aside = _changes(old, new, quarantined or {})
     before_counts, after_counts = _by_breed(old.rows), _by_breed(new.rows)
     return ManifestDiff(
         old_id=old.manifest_id,
@@ -116,6 +102,30 @@ def diff(
         ),
         sides={side: (len(old.of(side)), len(new.of(side))) for side in Split},
     )
+
+
+def _changes(
+    old: Manifest, new: Manifest, quarantined: Mapping[str, str]
+) -> tuple[_Counts, _Counts]:
+    """Return how many photos of each breed changed and how, and were set aside and why."""
+    old_rows = {row.photo_id: row for row in old.rows}
+    new_rows = {row.photo_id: row for row in new.rows}
+    changes, aside = _Counts(Counter), _Counts(Counter)
+    for photo_id, row in new_rows.items():
+        before = old_rows.get(photo_id)
+        if before is None:
+            changes[row.breed]["added"] += 1
+        elif before.breed != row.breed:
+            changes[row.breed]["relabelled"] += 1
+            changes[before.breed]["removed"] += 1
+    for photo_id, row in old_rows.items():
+        if photo_id not in new_rows:
+            reason = quarantined.get(photo_id)
+            if reason is None:
+                changes[row.breed]["removed"] += 1
+            else:
+                aside[row.breed][reason] += 1
+    return changes, aside
 
 
 def _by_breed(rows: Iterable[ManifestRow]) -> Counter[str]:

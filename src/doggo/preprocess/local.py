@@ -27,7 +27,7 @@ def delete_local_copies(store: PhotoStore, raw: Bucket, origin: Origin) -> int:
     Left alone: what is in quarantine or a duplicate, what changed since intake, what lies in
     the bucket itself, and every file whose raw object is not what its name says.
     """
-    sources = store.added_sources(origin)
+    sources = store.ledger.added_sources(origin)
     # A bucket far away is asked for every object: a round trip each, so many at once.
     with ThreadPoolExecutor(_AT_ONCE, "verify") as pool:
         deleted = sum(pool.map(lambda pair: _delete(pair[0], pair[1], raw), sources))

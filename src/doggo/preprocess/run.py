@@ -109,7 +109,7 @@ def _photos_in_use(store: PhotoStore, origin: Origin) -> list[Photo]:
 def _by_photo(store: PhotoStore, listed: Mapping[str, Split]) -> dict[str, Split]:
     """Return photo_id → side of the official lists, for photos whose file had a listed name."""
     found: dict[str, Split] = {}
-    for photo_id, path in store.source_paths():
+    for photo_id, path in store.ledger.source_paths():
         side = listed.get(Path(path).stem)
         if side is not None and found.get(photo_id) is not Split.TEST:  # if in both: the test's
             found[photo_id] = side

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from doggo.core.errors import PhotoError, Rejection, StorageError
+from doggo.core.os_errors import explain_os_error
 from doggo.core.records import QuarantineReason
-from doggo.storage.buckets import explain_os_error
 from doggo.storage.shards import ShardWriter
 from doggo.vision.photo import canonical
 

@@ -19,8 +19,9 @@ from doggo.core.records import Manifest, ManifestRow, Split
 from doggo.registry.gate import Comparison, Hits
 from doggo.storage.shards import PixelReader
 from doggo.vision.bundle import parse_bundle, read_validation
+from doggo.vision.pairs import Pair
 from doggo.vision.predictor import Predictor
-from doggo.vision.runtime import Opener, Pair, open_session
+from doggo.vision.runtime import Opener, open_session
 
 U8 = NDArray[np.uint8]
 

@@ -23,16 +23,17 @@ from doggo.core.errors import (
     StorageError,
     UsageError,
 )
+from doggo.core.os_errors import explain_os_error
 from doggo.core.progress import Progress, silent
-from doggo.registry.card import DATA_LICENCE, WEIGHTS_LICENCE, Card, VersionRow, read_row
+from doggo.registry.card import Card, VersionRow, read_row
 from doggo.registry.compare import Dataset, compare
 from doggo.registry.gate import Comparison, GateDecision, GateFacts, judge
 from doggo.storage.audit import Action, Move, previous_version
-from doggo.storage.buckets import explain_os_error
 from doggo.storage.bundles import BundleStore, Pointer, version_key
 from doggo.vision.bundle import PARITY_TOLERANCE, read_bundle
+from doggo.vision.pairs import Pair
 from doggo.vision.predictor import Predictor
-from doggo.vision.runtime import Opener, Pair, open_session
+from doggo.vision.runtime import Opener, open_session
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +44,6 @@ def register(
     *,
     metrics: Mapping[str, float],
     report: str | None = None,
-    data_licence: str = DATA_LICENCE,
-    weights_licence: str = WEIGHTS_LICENCE,
 ) -> int:
     """Add a sealed bundle to the store and return its version; production does not move.
 
@@ -59,8 +58,6 @@ def register(
         name=bundle.name,
         metrics=metrics,
         report=report,
-        data_licence=data_licence,
-        weights_licence=weights_licence,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     version = store.add(folder, card.to_json())

@@ -21,8 +21,8 @@ import numpy as np
 from doggo.core.errors import DoggoError, NoModelError
 from doggo.storage.bundles import BundleStore
 from doggo.vision.cores import available_cores
+from doggo.vision.pairs import Pair
 from doggo.vision.predictor import Predictor
-from doggo.vision.runtime import Pair
 
 logger = logging.getLogger(__name__)
 

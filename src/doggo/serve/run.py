@@ -16,8 +16,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from doggo.core.errors import UsageError
+from doggo.core.os_errors import explain_os_error
 from doggo.serve.protocol import PatientProtocol
-from doggo.storage.buckets import explain_os_error
 
 GRACE_S = 20
 """How long photos that are inside may take after SIGTERM."""

@@ -7,16 +7,11 @@ bundles. `cloud.py` has the same over an object store; one contract suite runs o
 from __future__ import annotations
 
 import atexit
-import ctypes
-import errno
 import hashlib
-import os
 import re
-import secrets
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlparse
@@ -24,13 +19,23 @@ from urllib.parse import quote, unquote, urlparse
 from filelock import FileLock
 
 from doggo.core.errors import StorageError, UsageError
+from doggo.core.os_errors import explained
 from doggo.core.progress import Progress, silent
+from doggo.storage.whole import (
+    UNFINISHED,
+    create_file,
+    create_folder,
+    fsync,
+    fsync_disk,
+    link_file,
+    move_file,
+    replace_file,
+)
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
 _PLAIN = re.compile(r"[a-z0-9_./-]+")  # nothing to quote: nearly every key
-_TMP = ".tmp"
 
 
 def open_bucket(
@@ -47,7 +52,8 @@ def open_bucket(
         UsageError: the URL's scheme is not one that this installation can open.
         StorageError: the folder cannot be made or is not writable.
     """
-    from doggo.storage.remote import Remote, is_remote
+    from doggo.storage.remote import Remote
+    from doggo.storage.sign_in import is_remote
 
     parsed = urlparse(url)
     if parsed.scheme == "file":
@@ -82,7 +88,7 @@ class Bucket:
         self.root = root
         self.url = root.absolute().as_uri()
         self._root = str(root)
-        with _storage_errors(f"open bucket {root}"):
+        with explained(f"open bucket {root}"):
             root.mkdir(parents=True, exist_ok=True)
 
     def path(self, key: str) -> Path:
@@ -122,7 +128,7 @@ class Bucket:
         Raises:
             StorageError: it is not there or cannot be read.
         """
-        with _storage_errors(f"read {key} in {self.root}"):
+        with explained(f"read {key} in {self.root}"):
             return self.path(key).read_bytes()
 
     def find(self, key: str) -> bytes | None:
@@ -145,71 +151,21 @@ class Bucket:
                 object survives the death of the process, not of the machine.
         """
         target = self.path(key)
-        with _storage_errors(f"write {key} in {self.root}"):
+        with explained(f"write {key} in {self.root}"):
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = _temporary_beside(target)
-            try:
-                with temporary.open("wb") as file:
-                    file.write(data)
-                    if durable:
-                        file.flush()
-                        os.fsync(file.fileno())
-                temporary.replace(target)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-            if durable:
-                fsync_folder(target.parent)
+            replace_file(target, data, durable=durable)
 
     def create(self, key: str, data: bytes) -> bool:
         """Write an object only if the key is free; durable. Returns whether it was written."""
         target = self.path(key)
-        with _storage_errors(f"create {key} in {self.root}"):
+        with explained(f"create {key} in {self.root}"):
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = _temporary_beside(target)
-            try:
-                with temporary.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.link(temporary, target)  # fails if the key is taken: no race
-            except FileExistsError:
-                return False
-            finally:
-                temporary.unlink(missing_ok=True)
-            fsync_folder(target.parent)
-            return True
+            return create_file(target, data)
 
     def adopt(self, key: str, file: Path | str) -> None:
         """Move a finished local file into the bucket (a rename where the disk is the same)."""
-        target = self._path(key)
-        with _storage_errors(f"write {key} in {self.root}"):
-            try:
-                self._move_in(target, file)
-            except FileNotFoundError:  # the first object of its folder
-                Path(target).parent.mkdir(parents=True, exist_ok=True)
-                self._move_in(target, file)
-
-    def _move_in(self, target: str, file: Path | str) -> None:
-        try:
-            os.replace(file, target)  # noqa: PTH105 - half the time of Path.replace
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            self._copy_in(Path(target), Path(file))
-            Path(file).unlink()
-
-    def _copy_in(self, target: Path, file: Path) -> None:
-        """Copy a file from another disk: whole and durable, or not there."""
-        temporary = _temporary_beside(target)
-        try:
-            shutil.copyfile(file, temporary)
-            with temporary.open("rb") as copied:
-                os.fsync(copied.fileno())
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with explained(f"write {key} in {self.root}"):
+            move_file(self._path(key), file)
 
     def adopt_copies(self, files: Mapping[str, Path]) -> None:
         """Put finished local files (by key) into the bucket and leave them where they are.
@@ -219,51 +175,27 @@ class Bucket:
         """
         folders = {self.path(key).parent for key in files}
         for folder in folders:
-            with _storage_errors(f"write to {folder}"):
+            with explained(f"write to {folder}"):
                 folder.mkdir(parents=True, exist_ok=True)
         for key, file in files.items():
-            with _storage_errors(f"write {key} in {self.root}"):
-                with file.open("rb") as source:
-                    os.fsync(source.fileno())
-                self._link_in(self.path(key), file)
+            with explained(f"write {key} in {self.root}"):
+                fsync(file)
+                link_file(self.path(key), file)
         for folder in folders:
-            with _storage_errors(f"write to {folder}"):
-                fsync_folder(folder)
-
-    def _link_in(self, target: Path, file: Path) -> None:
-        """Give a file a second name, or copy it to another disk; a name that is taken stays."""
-        try:
-            os.link(file, target)
-        except FileExistsError:
-            return
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
-                raise
-            self._copy_in(target, file)
+            with explained(f"write to {folder}"):
+                fsync(folder)
 
     def sync(self) -> None:
-        """Make all that was written so far survive a power cut, at the price of one flush.
-
-        A flush of the whole disk takes 38 ms for 1,000 photos where an fsync each took 2.5 s
-        (measured 2026-11).
-        """
-        with _storage_errors(f"flush {self.root}"):
-            descriptor = os.open(self.root, os.O_RDONLY)
-            try:
-                syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-                if syncfs is None:
-                    os.sync()
-                elif syncfs(descriptor) != 0:
-                    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-            finally:
-                os.close(descriptor)
+        """Make all that was written so far survive a power cut, at the price of one flush."""
+        with explained(f"flush {self.root}"):
+            fsync_disk(self.root)
 
     def swap(self, key: str, data: bytes, expected: bytes | None) -> bool:
         """Replace an object only if it still is what was `expected` (None: not there); durable.
 
         Of two writers who expect the same, one wins. Returns whether it was written.
         """
-        with _storage_errors(f"write {key} in {self.root}"), FileLock(self.root / ".swap.lock"):
+        with explained(f"write {key} in {self.root}"), FileLock(self.root / ".swap.lock"):
             found = self.path(key).read_bytes() if self.exists(key) else None
             if found != expected:
                 return False
@@ -281,25 +213,14 @@ class Bucket:
         """
         assert last in files
         target = self.path(key)
-        with _storage_errors(f"write {key} in {self.root}"):
+        with explained(f"write {key} in {self.root}"):
             target.parent.mkdir(parents=True, exist_ok=True)
-            staged = _temporary_beside(target)
-            try:
-                _write_folder(staged, files)
-                staged.rename(target)
-            except OSError as error:
-                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                    return False
-                raise
-            finally:
-                shutil.rmtree(staged, ignore_errors=True)
-            fsync_folder(target.parent)
-        return True
+            return create_folder(target, files)
 
     def sweep(self, prefix: str) -> None:
         """Remove what killed writers left under `prefix`; for who keeps other writers out."""
-        with _storage_errors(f"clear up {prefix} in {self.root}"):
-            for path in self.path(prefix).glob(f"{_TMP}*"):
+        with explained(f"clear up {prefix} in {self.root}"):
+            for path in self.path(prefix).glob(f"{UNFINISHED}*"):
                 shutil.rmtree(path)
 
     def published(self, prefix: str, *, last: str) -> Sequence[str]:
@@ -309,10 +230,10 @@ class Bucket:
     def claimed(self, prefix: str) -> Sequence[str]:
         """Return the keys under `prefix` that `publish` would find taken, sorted."""
         parent = self.path(prefix)
-        with _storage_errors(f"list {parent}"):
+        with explained(f"list {parent}"):
             if not parent.is_dir():
                 return []
-            names = [path.name for path in parent.iterdir() if not path.name.startswith(_TMP)]
+            names = [path.name for path in parent.iterdir() if not path.name.startswith(UNFINISHED)]
         return [prefix + name for name in sorted(names)]
 
     def folder(self, key: str, names: Collection[str]) -> Path:
@@ -321,7 +242,7 @@ class Bucket:
 
     def delete(self, key: str) -> None:
         """Remove an object; nothing happens if it is not there."""
-        with _storage_errors(f"delete {key} in {self.root}"):
+        with explained(f"delete {key} in {self.root}"):
             self.path(key).unlink(missing_ok=True)
 
     def trim(self, limit_bytes: int) -> None:
@@ -333,7 +254,7 @@ class Bucket:
         Unfinished writes are not listed.
         """
         folder = self.path(prefix.rpartition("/")[0])
-        with _storage_errors(f"list {self.root}"):
+        with explained(f"list {self.root}"):
             found = {
                 path.relative_to(self.root).as_posix(): path.stat().st_size
                 for path in folder.rglob("*")
@@ -349,70 +270,5 @@ class Bucket:
 def _is_ours(relative: Path) -> bool:
     """Whether a file is none of the bucket's objects: a write under way, or a lock."""
     return relative.as_posix() in (".swap.lock", ".lock") or any(
-        part.startswith(_TMP) for part in relative.parts
+        part.startswith(UNFINISHED) for part in relative.parts
     )
-
-
-def _write_folder(folder: Path, files: Mapping[str, Path | bytes]) -> None:
-    folder.mkdir()
-    for name, source in files.items():
-        if isinstance(source, bytes):
-            (folder / name).write_bytes(source)
-        else:
-            shutil.copyfile(source, folder / name)
-        with (folder / name).open("rb") as written:
-            os.fsync(written.fileno())
-    fsync_folder(folder)
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make a rename inside `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _temporary_beside(target: Path) -> Path:
-    return target.parent / f"{_TMP}-{secrets.token_hex(8)}"
-
-
-class _storage_errors:  # noqa: N801 - reads as a statement: with _storage_errors("read x"):
-    """Translate the operating system's refusals into one line that says what to do."""
-
-    def __init__(self, doing: str) -> None:
-        self.doing = doing
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise StorageError(f"cannot {self.doing}: {explain_os_error(error)}") from error
-
-
-@contextmanager
-def explained(doing: str) -> Iterator[None]:
-    """Turn what the operating system refuses into a StorageError that says `doing`."""
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"cannot {doing}: {explain_os_error(error)}") from error
-
-
-def explain_os_error(error: OSError) -> str:
-    """Return what went wrong and what to do, in words."""
-    match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return "the disk is full; free some space and run the same command again"
-        case errno.EACCES | errno.EPERM:
-            return "permission denied; check the owner and mode of that path"
-        case errno.EROFS:
-            return "the disk is read-only"
-        case errno.ENOENT:
-            return "it is not there"
-        case errno.ENOTDIR | errno.EEXIST:
-            return "a file is where a folder should be"
-        case _:
-            return error.strerror or str(error)

@@ -19,8 +19,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from doggo.core.errors import BundleError, StorageError, UsageError
+from doggo.core.os_errors import explain_os_error, explained
 from doggo.storage.audit import Action, Audit, Move
-from doggo.storage.buckets import Bucket, explain_os_error, explained
+from doggo.storage.buckets import Bucket
 from doggo.storage.disk import need_disk
 from doggo.storage.json_files import Json, damaged, parse_json, read_json, to_bytes
 from doggo.vision.bundle import BUNDLE_FILE, CARD_FILE, FILES, bundle_sha256, read_bundle

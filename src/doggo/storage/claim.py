@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from doggo.core.errors import StorageError
-from doggo.storage.buckets import explain_os_error
+from doggo.core.os_errors import explain_os_error
 
 _ADVISORY_KEY = 0x646F67676F  # "doggo"
 _KEEPALIVE = {"tcp_keepalives_idle": 5, "tcp_keepalives_interval": 2, "tcp_keepalives_count": 3}

@@ -21,13 +21,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from doggo.core.errors import StorageError
+from doggo.core.os_errors import explained
 from doggo.core.progress import Progress, silent
-from doggo.storage.buckets import Bucket, explained
+from doggo.storage.buckets import Bucket
 from doggo.storage.remote import Remote
+from doggo.storage.whole import UNFINISHED, link_file, move_file
 
-_CLAIM = ".tmp-claim"
-_PENDING = ".tmp-pending"
-_PART = ".tmp-part"
+_CLAIM = f"{UNFINISHED}-claim"
+_PENDING = f"{UNFINISHED}-pending"
+_PART = f"{UNFINISHED}-part"
 _IN_USE_S = 3600.0
 """What was used within the hour is never evicted: a command may still hold its path."""
 
@@ -59,7 +61,7 @@ class CloudBucket(Bucket):
         return {
             key: size
             for key, size in self._remote.sizes(prefix).items()
-            if not key.rpartition("/")[2].startswith(".tmp")
+            if not key.rpartition("/")[2].startswith(UNFINISHED)
         }
 
     def list(self, prefix: str = "") -> Iterator[str]:
@@ -124,13 +126,9 @@ class CloudBucket(Bucket):
     def adopt(self, key: str, file: Path | str) -> None:
         """Take a finished local file; it is in the store once `sync` returns."""
         self._path(key)
+        pending = self._pending_folder / key
         with explained(f"take {file} into {self.url}"):
-            pending = self._pending_folder / key
-            try:
-                self._move_in(str(pending), file)
-            except FileNotFoundError:  # the first object of its folder
-                pending.parent.mkdir(parents=True, exist_ok=True)
-                self._move_in(str(pending), file)
+            move_file(str(pending), file)
         self._pending[key] = pending
 
     def sync(self) -> None:
@@ -155,7 +153,7 @@ class CloudBucket(Bucket):
         for key, local in cached.items():
             with explained(f"keep {key} in {self.root}"):
                 local.parent.mkdir(parents=True, exist_ok=True)
-                self._link_in(local, files[key])
+                link_file(local, files[key])
 
     def delete(self, key: str) -> None:
         self._forget(key)

@@ -34,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from doggo.core.errors import StorageError, UsageError
-from doggo.storage.buckets import explain_os_error
+from doggo.core.os_errors import explain_os_error
 from doggo.storage.database import use_wal
 
 CHAT_SCHEMA_VERSION = 1

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from doggo.core.errors import StorageError
-from doggo.storage.buckets import explained
+from doggo.core.os_errors import explained
 
 Json = Mapping[str, object]
 

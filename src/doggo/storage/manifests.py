@@ -105,6 +105,11 @@ def load(bucket: Bucket, manifest_id: str | None = None) -> Manifest:
     return manifest
 
 
+def newest(bucket: Bucket) -> Manifest | None:
+    """Return the latest manifest, or None before the first."""
+    return load(bucket) if latest_id(bucket) is not None else None
+
+
 def latest_id(bucket: Bucket) -> str | None:
     """Return the id of the latest manifest, or None."""
     return bucket.read(LATEST).decode().strip() if bucket.exists(LATEST) else None
@@ -167,3 +172,15 @@ def _parquet() -> ModuleType:
         raise UsageError(
             "datasets are Parquet files: install pyarrow with `pip install 'doggo[train]'`"
         ) from error
+
+
+def read_raw(raw: Bucket, row: ManifestRow) -> bytes:
+    """Return the bytes of a dataset's photo as they were taken in.
+
+    Raises:
+        StorageError: they are not there, or are other ones by now.
+    """
+    data = raw.read(row.raw_key)
+    if hashlib.sha256(data).hexdigest() != row.sha256:
+        raise StorageError(f"{row.raw_uri} was altered since intake")
+    return data

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from doggo.core.errors import InputError
-from doggo.storage.buckets import explained
+from doggo.core.os_errors import explained
 from doggo.storage.disk import need_disk
 from doggo.storage.entry import BLOCK_BYTES, Entry
 from doggo.storage.tars import HEADER_BYTES, is_tar_header, tar_entries

@@ -1,14 +1,12 @@
-"""Photos in the database: the ledger of sources, the photos, their groups and sides.
+"""Photos in the database: what is known of each, their groups and their sides.
 
-Owns the queries on those tables and the lock that lets one command at a time change them. Knows
-none of the rules that decide what is written (`intake/decide.py`, `preprocess/split.py`). Where
-a photo's pixels lie is in `pixels.py`.
+Owns the queries on them, the transaction that changes photos and ledger (`ledger.py`) together,
+and the lock that lets one command at a time do that. Knows none of the rules that decide what is
+written (`intake/decide.py`, `preprocess/split.py`). Where a photo's pixels lie is in `pixels.py`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -17,77 +15,28 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, and_, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import Connection, Engine, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from doggo.core.errors import Rejection, StorageError
+from doggo.core.errors import StorageError
+from doggo.core.os_errors import explain_os_error
 from doggo.core.records import Origin, Outcome, Photo, QuarantineReason, Source, Split
-from doggo.storage.buckets import explain_os_error
-from doggo.storage.database import copies_table, photos_table, sources_table, transaction
+from doggo.storage import ledger
+from doggo.storage.database import VALUES, photos_table, transaction, values_of
+from doggo.storage.ledger import HOW_TO_SOLVE, Ledger
 from doggo.vision.perceptual import bands
 
-DAMAGED = frozenset({Rejection.BROKEN.value, QuarantineReason.UNREADABLE.value})
-"""Quarantine reasons of a photo whose raw object was lost: handing it in again restores it."""
-
-HOW_TO_SOLVE = (
-    "move or delete the wrong file and run intake on the folder that held it, "
-    "or `doggo intake --relabel` on the right one"
-)
-"""What an owner does about a conflict."""
-
-_UNREAD = "unread:"
-_PHOTO_FIELDS = tuple(field.name for field in fields(Photo))
-_SOURCE_FIELDS = tuple(field.name for field in fields(Source))
+_FIELDS = tuple(field.name for field in fields(Photo))
 _BAND_FIELDS = tuple(f"band_{place}" for place in range(5))
-_PHOTO_COLUMNS = [photos_table.c[name] for name in _PHOTO_FIELDS]
-_SOURCE_COLUMNS = [sources_table.c[name] for name in _SOURCE_FIELDS]
+_COLUMNS = [photos_table.c[name] for name in _FIELDS]
 _BAND_COLUMNS = [photos_table.c[name] for name in _BAND_FIELDS]
 _USED = photos_table.c.quarantine.is_(None)
-_WAS_UNREAD = sources_table.c.source_sha256.startswith(_UNREAD)
-# A list of any length as one parameter, so that a statement stays the same and is compiled once:
-# look-ups are made for every photo, and SQLAlchemy's own lists took a fifth of intake's time.
-_VALUES = select(func.json_each(bindparam("values")).table_valued("value").c.value)
-_GROUPS = select(photos_table.c.group_id).where(photos_table.c.photo_id.in_(_VALUES))
+_GROUPS = select(photos_table.c.group_id).where(photos_table.c.photo_id.in_(VALUES))
 _NEAR_BY_BAND = [
-    select(column, photos_table.c.phash, photos_table.c.group_id).where(column.in_(_VALUES))
+    select(column, photos_table.c.phash, photos_table.c.group_id).where(column.in_(VALUES))
     for column in _BAND_COLUMNS
 ]
-_MEMBERS = select(*_PHOTO_COLUMNS).where(photos_table.c.group_id.in_(_VALUES))
-
-
-_NEW = insert(sources_table)
-_LEDGER = _NEW.on_conflict_do_update(
-    index_elements=[sources_table.c.source_sha256, sources_table.c.breed],
-    set_={name: _NEW.excluded[name] for name in _SOURCE_FIELDS[2:]},
-    where=and_(
-        sources_table.c.photo_id.is_(None),
-        or_(
-            *(
-                sources_table.c[name].is_distinct_from(_NEW.excluded[name])
-                for name in ("outcome", "reason", "read_by")
-            )
-        ),
-    ),
-)
-
-
-def unread_key(path: str) -> str:
-    """Return what stands for the sha256 of a file in the ledger as long as nobody read it whole."""
-    digest = hashlib.sha256(os.fsencode(path)).hexdigest()
-    return f"{_UNREAD}{digest[: 64 - len(_UNREAD)]}"
-
-
-def ledger_path(path: str) -> str:
-    """Return a path as the ledger has it: as text, which a file name need not be."""
-    return os.fsencode(path).decode("utf-8", "replace")[:1000]
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """That a photo is of a breed, by an entry of the ledger; `paths`: where its file was met."""
-
-    source: Source
-    paths: tuple[str, ...]
+_MEMBERS = select(*_COLUMNS).where(photos_table.c.group_id.in_(VALUES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +49,15 @@ class Removal:
 
 
 class PhotoStore:
-    """The photos that this installation knows. Every change is one transaction."""
+    """The photos that this installation knows. Every change is one transaction.
+
+    Attributes:
+        ledger: what became of the files that were handed in.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.ledger = Ledger(engine)
 
     @contextmanager
     def exclusive(self, doing: str) -> Iterator[None]:
@@ -132,48 +86,6 @@ class PhotoStore:
         finally:
             lock.release()
 
-    def has_sources(self) -> bool:
-        """Return whether intake has ever read a file."""
-        query = select(sources_table.c.path).where(~_WAS_UNREAD).limit(1)
-        with transaction(self.engine) as connection:
-            return connection.execute(query).first() is not None
-
-    def unread(self) -> set[str]:
-        """Return the `unread_key` of every file in the ledger that could not be read."""
-        with transaction(self.engine) as connection:
-            query = select(sources_table.c.source_sha256).where(_WAS_UNREAD)
-            return set(connection.execute(query).scalars())
-
-    def sources(self, hashes: Collection[str]) -> dict[tuple[str, str], Source]:
-        """Return the ledger's entries for these source hashes, by (source_sha256, breed).
-
-        Those of photos whose raw object was lost are left out: they are worth taking in again.
-        """
-        joined = sources_table.outerjoin(
-            photos_table, sources_table.c.photo_id == photos_table.c.photo_id
-        )
-        query = select(*_SOURCE_COLUMNS, photos_table.c.quarantine).select_from(joined)
-        found = {}
-        with transaction(self.engine) as connection:
-            rows = connection.execute(
-                query.where(sources_table.c.source_sha256.in_(_VALUES)), _values(hashes)
-            ).all()
-        for row in rows:
-            if row[-1] not in DAMAGED:
-                source = _source(row[:-1])
-                found[source.source_sha256, source.breed] = source
-        return found
-
-    def quarantined(self) -> list[Source]:
-        """Return every source that was set aside, by reason and path: the quarantine table."""
-        aside = (Outcome.QUARANTINED.value, Outcome.CONFLICT.value)
-        query = select(*_SOURCE_COLUMNS).where(sources_table.c.outcome.in_(aside))
-        with transaction(self.engine) as connection:
-            rows = connection.execute(
-                query.order_by(sources_table.c.reason, sources_table.c.path)
-            ).all()
-        return [_source(row) for row in rows]
-
     def alike(self, photo_ids: Sequence[str], hashes: Sequence[str], within: int) -> list[Photo]:
         """Return the stored photos that may show the same pictures, with their whole groups.
 
@@ -184,36 +96,14 @@ class PhotoStore:
         """
         cut = [bands(phash) for phash in hashes]
         with transaction(self.engine) as connection:
-            groups = set(connection.execute(_GROUPS, _values(photo_ids)).scalars().all())
+            groups = set(connection.execute(_GROUPS, values_of(photo_ids)).scalars().all())
             for place in range(len(_BAND_COLUMNS)):
                 by_band = defaultdict[int, list[int]](list)
                 for phash, parts in zip(hashes, cut, strict=True):
                     by_band[parts[place]].append(int(phash, 16))
-                groups |= self._groups_near(connection, place, by_band, within)
-            rows = connection.execute(_MEMBERS, _values(groups)).all()
+                groups |= _groups_near(connection, place, by_band, within)
+            rows = connection.execute(_MEMBERS, values_of(groups)).all()
         return [_photo(row) for row in rows]
-
-    def claims(self, photo_ids: Collection[str]) -> list[Claim]:
-        """Return what the ledger's entries say of these photos, with the paths of their files."""
-        entry, copy = sources_table.c, copies_table.c
-        same = and_(entry.source_sha256 == copy.source_sha256, entry.breed == copy.breed)
-        query = (
-            select(*_SOURCE_COLUMNS, copy.path)
-            .select_from(sources_table.outerjoin(copies_table, same))
-            .where(entry.photo_id.in_(_VALUES))
-        )
-        paths = defaultdict[Source, list[str]](list)
-        with transaction(self.engine) as connection:
-            for row in connection.execute(query, _values(photo_ids)):
-                source = _source(row[:-1])
-                paths[source] += [row[-1]] if row[-1] is not None else []
-        return [Claim(source, (source.path, *more)) for source, more in paths.items()]
-
-    def met(self, copies: Collection[Source]) -> None:
-        """Note where files of the ledger were met beside the paths that it has."""
-        if copies:
-            with transaction(self.engine) as connection:
-                _note(connection, copies)
 
     def record(
         self,
@@ -241,52 +131,32 @@ class PhotoStore:
             met_again: `unread_key` of files whose entries make way for what is known of them now.
         """
         with transaction(self.engine) as connection:
-            if met_again:
-                stale = delete(sources_table).where(sources_table.c.source_sha256.in_(_VALUES))
-                connection.execute(stale, _values(met_again))
-            _forget(connection, retracted)
-            _overrule(connection, overruled)
+            ledger.forget_unread(connection, met_again)
+            ledger.forget(connection, retracted)
+            ledger.overrule(connection, overruled)
             for photo in mended:
                 _mend(connection, photo)
             for old, new in merged.items():
                 moved = update(photos_table).where(photos_table.c.group_id == old)
                 connection.execute(moved.values(group_id=new))
             if photos:
-                connection.execute(insert(photos_table), [_photo_values(photo) for photo in photos])
+                connection.execute(insert(photos_table), [_values(photo) for photo in photos])
             if restored:
-                back = update(photos_table).where(photos_table.c.photo_id.in_(_VALUES))
-                connection.execute(back.values(quarantine=None), _values(restored))
-                again = update(sources_table).where(
-                    sources_table.c.photo_id.in_(_VALUES),
-                    sources_table.c.outcome != Outcome.OVERRULED.value,
-                )
-                added = again.values(outcome=Outcome.ADDED.value, reason=None, detail=None)
-                connection.execute(added, _values(restored))
-            if sources:
-                connection.execute(_LEDGER, [_source_values(source) for source in sources])
-                twice = (Outcome.EXACT_DUPLICATE, Outcome.CONFLICT)
-                _note(connection, [source for source in sources if source.outcome in twice])
-            conflict = QuarantineReason.CONFLICT.value
+                _restore(connection, restored)
+            ledger.enter(connection, sources)
+            aside = QuarantineReason.CONFLICT.value, f"filed under two breeds: {HOW_TO_SOLVE}"
             for photo_id in sorted(set_aside):
-                self._quarantine(
-                    connection,
-                    photo_id,
-                    Outcome.CONFLICT,
-                    conflict,
-                    f"filed under two breeds: {HOW_TO_SOLVE}",
-                )
+                _set_aside(connection, Outcome.CONFLICT, Removal(photo_id, *aside))
 
     def remove(self, removals: Iterable[Removal]) -> None:
         """Take photos out of use; they stay in the tables and leave later manifests."""
         with transaction(self.engine) as connection:
             for gone in removals:
-                self._quarantine(
-                    connection, gone.photo_id, Outcome.QUARANTINED, gone.reason, gone.detail
-                )
+                _set_aside(connection, Outcome.QUARANTINED, gone)
 
     def used(self, origin: Origin) -> list[Photo]:
         """Return the photos in use, by breed and photo_id."""
-        query = select(*_PHOTO_COLUMNS).where(_USED, photos_table.c.origin == origin.value)
+        query = select(*_COLUMNS).where(_USED, photos_table.c.origin == origin.value)
         with transaction(self.engine) as connection:
             rows = connection.execute(
                 query.order_by(photos_table.c.breed, photos_table.c.photo_id)
@@ -316,151 +186,54 @@ class PhotoStore:
         with transaction(self.engine) as connection:
             for side, photo_ids in by_side.items():
                 sided = update(photos_table).where(
-                    photos_table.c.photo_id.in_(_VALUES), photos_table.c.split.is_(None)
+                    photos_table.c.photo_id.in_(VALUES), photos_table.c.split.is_(None)
                 )
-                connection.execute(sided.values(split=side.value), _values(photo_ids))
-
-    def added_sources(self, origin: Origin) -> list[tuple[Source, str]]:
-        """Return the sources that became photos in use, each with its key in the raw bucket."""
-        query = select(*_SOURCE_COLUMNS, photos_table.c.raw_key).join(
-            photos_table, photos_table.c.photo_id == sources_table.c.photo_id
-        )
-        itself = and_(  # of a photo that came back under another breed
-            sources_table.c.outcome == Outcome.EXACT_DUPLICATE.value,
-            sources_table.c.source_sha256 == photos_table.c.source_sha256,
-        )
-        query = query.where(
-            or_(sources_table.c.outcome == Outcome.ADDED.value, itself),
-            photos_table.c.origin == origin.value,
-            _USED,
-        )
-        with transaction(self.engine) as connection:
-            rows = connection.execute(query.order_by(sources_table.c.path)).all()
-        return [(_source(row[:-1]), row[-1]) for row in rows]
-
-    def source_paths(self) -> list[tuple[str, str]]:
-        """Return (photo_id, path) of every file that became a photo or is one once more."""
-        known = (Outcome.ADDED, Outcome.EXACT_DUPLICATE, Outcome.OVERRULED)
-        query = select(sources_table.c.photo_id, sources_table.c.path).where(
-            sources_table.c.outcome.in_([outcome.value for outcome in known])
-        )
-        with transaction(self.engine) as connection:
-            return [(photo_id, path) for photo_id, path in connection.execute(query)]
-
-    def _groups_near(
-        self,
-        connection: Connection,
-        place: int,
-        by_band: Mapping[int, Sequence[int]],
-        within: int,
-    ) -> set[str]:
-        """Return the groups of photos that share a band with a hash and are near enough."""
-        found = set[str]()
-        sharing = connection.execute(_NEAR_BY_BAND[place], _values(by_band)).all()
-        for band, phash, group_id in sharing:
-            number = int(phash, 16)
-            for other in by_band[band]:
-                if (number ^ other).bit_count() <= within:
-                    found.add(group_id)
-        return found
-
-    def _quarantine(
-        self, connection: Connection, photo_id: str, outcome: Outcome, reason: str, detail: str
-    ) -> None:
-        photo = update(photos_table).where(photos_table.c.photo_id == photo_id)
-        connection.execute(photo.values(quarantine=reason))
-        sources = update(sources_table).where(
-            sources_table.c.photo_id == photo_id,
-            or_(
-                sources_table.c.outcome == Outcome.ADDED.value,
-                sources_table.c.outcome == Outcome.EXACT_DUPLICATE.value,
-            ),
-        )
-        connection.execute(
-            sources.values(outcome=outcome.value, reason=reason, detail=detail[:300])
-        )
+                connection.execute(sided.values(split=side.value), values_of(photo_ids))
 
 
-def _note(connection: Connection, copies: Collection[Source]) -> None:
-    rows = [
-        {
-            "source_sha256": copy.source_sha256,
-            "breed": copy.breed,
-            "path": ledger_path(copy.path),
-        }
-        for copy in copies
-    ]
-    if rows:
-        connection.execute(insert(copies_table).on_conflict_do_nothing(), rows)
-
-
-def _forget(connection: Connection, entries: Iterable[tuple[str, str]]) -> None:
-    for source_sha256, breed in sorted(entries):
-        for table in (sources_table, copies_table):
-            mine = and_(table.c.source_sha256 == source_sha256, table.c.breed == breed)
-            connection.execute(delete(table).where(mine))
-
-
-def _overrule(connection: Connection, entries: Iterable[tuple[str, str]]) -> None:
-    for source_sha256, breed in sorted(entries):
-        entry = update(sources_table).where(
-            sources_table.c.source_sha256 == source_sha256, sources_table.c.breed == breed
-        )
-        detail = "the owner filed it under another breed"
-        connection.execute(
-            entry.values(outcome=Outcome.OVERRULED.value, reason=None, detail=detail)
-        )
+def _groups_near(
+    connection: Connection, place: int, by_band: Mapping[int, Sequence[int]], within: int
+) -> set[str]:
+    """Return the groups of photos that share a band with a hash and are near enough."""
+    found = set[str]()
+    sharing = connection.execute(_NEAR_BY_BAND[place], values_of(by_band)).all()
+    for band, phash, group_id in sharing:
+        number = int(phash, 16)
+        for other in by_band[band]:
+            if (number ^ other).bit_count() <= within:
+                found.add(group_id)
+    return found
 
 
 def _mend(connection: Connection, photo: Photo) -> None:
-    """Write what a photo is now, and have its sources say the same."""
     row = update(photos_table).where(photos_table.c.photo_id == photo.photo_id)
     connection.execute(
         row.values(breed=photo.breed, group_id=photo.group_id, quarantine=photo.quarantine)
     )
-    entry = sources_table.c
-    back = update(sources_table).where(
-        entry.photo_id == photo.photo_id,
-        entry.breed == photo.breed,
-        entry.outcome.in_((Outcome.CONFLICT.value, Outcome.OVERRULED.value)),
-    )
-    if photo.quarantine is None:
-        added = entry.source_sha256 == photo.source_sha256
-        said = case((added, Outcome.ADDED.value), else_=Outcome.EXACT_DUPLICATE.value)
-        connection.execute(back.values(outcome=said, reason=None, detail=None))
-    else:
-        aside = Outcome.QUARANTINED.value
-        detail = "no longer in conflict, and still out of use"
-        connection.execute(back.values(outcome=aside, reason=photo.quarantine, detail=detail))
+    ledger.follow(connection, photo)
 
 
-def _values(values: Iterable[str] | Iterable[int]) -> dict[str, str]:
-    """Return the parameter of `_VALUES`."""
-    return {"values": json.dumps(list(values))}
+def _restore(connection: Connection, photo_ids: Collection[str]) -> None:
+    back = update(photos_table).where(photos_table.c.photo_id.in_(VALUES))
+    connection.execute(back.values(quarantine=None), values_of(photo_ids))
+    ledger.follow_restored(connection, photo_ids)
+
+
+def _set_aside(connection: Connection, outcome: Outcome, gone: Removal) -> None:
+    photo = update(photos_table).where(photos_table.c.photo_id == gone.photo_id)
+    connection.execute(photo.values(quarantine=gone.reason))
+    ledger.follow_aside(connection, gone.photo_id, outcome, gone.reason, gone.detail)
 
 
 def _photo(row: Sequence[object]) -> Photo:
-    values = dict(zip(_PHOTO_FIELDS, row, strict=True))
+    values = dict(zip(_FIELDS, row, strict=True))
     side = values["split"]
     values["split"] = Split(str(side)) if side is not None else None
     values["origin"] = Origin(str(values["origin"]))
     return Photo(**values)  # type: ignore[arg-type]  # columns are the record's fields
 
 
-def _source(row: Sequence[object]) -> Source:
-    values = dict(zip(_SOURCE_FIELDS, row, strict=True))
-    values["outcome"] = Outcome(str(values["outcome"]))
-    return Source(**values)  # type: ignore[arg-type]  # columns are the record's fields
-
-
-def _photo_values(photo: Photo) -> dict[str, object]:
-    values: dict[str, object] = {name: getattr(photo, name) for name in _PHOTO_FIELDS}
+def _values(photo: Photo) -> dict[str, object]:
+    values: dict[str, object] = {name: getattr(photo, name) for name in _FIELDS}
     values.update(zip(_BAND_FIELDS, bands(photo.phash), strict=True))
-    return values
-
-
-def _source_values(source: Source) -> dict[str, object]:
-    values: dict[str, object] = {name: getattr(source, name) for name in _SOURCE_FIELDS}
-    values["path"] = ledger_path(source.path)
-    values["detail"] = source.detail[:300] if source.detail else None
     return values

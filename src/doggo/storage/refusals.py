@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from doggo.core.errors import DoggoError, StorageError
-from doggo.storage.buckets import explain_os_error
+from doggo.core.os_errors import explain_os_error
 
 _SIGN_IN = {
     "gs": (
@@ -57,7 +57,7 @@ def explain_refusal(error: BaseException, url: str) -> str:
     """Return what a store's error means and what to do, in words."""
     scheme = url.partition(":")[0]
     names = {kind.__name__ for kind in type(error).__mro__}
-    code = _code(error)
+    code = refusal_code(error)
     if isinstance(error, OSError) and error.errno in _LOCAL:
         return explain_os_error(error)
     if names & _NO_CREDENTIALS or code in ("401", *_BAD_KEY_CODES):
@@ -89,7 +89,11 @@ def _bucket(url: str) -> str:
     return "/".join(url.split("/")[:3])
 
 
-def _code(error: BaseException) -> str:
+def refusal_code(error: BaseException) -> str:
+    """Return what the store calls an error; empty if it has no name for it.
+
+    s3fs keeps its library's own exception as the cause.
+    """
     code = getattr(error, "code", None)
     response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
     if isinstance(response, dict):

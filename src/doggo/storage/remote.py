@@ -1,20 +1,17 @@
 """An object store over fsspec: Google Cloud Storage (`gs://`) and S3 (`s3://`).
 
-Owns the connection, how many objects are under way at once, what makes a write conditional in
-each store, and the words for what a store refuses. Retries with growing pauses and the checksums
-of transfers are those of gcsfs and s3fs where they have them. Knows nothing of caches or of what
-objects hold.
+Owns how many objects are under way at once and what makes a write conditional in each store.
+Retries with growing pauses and the checksums of transfers are those of gcsfs and s3fs where they
+have them. Knows nothing of credentials (`sign_in.py`), of the words for what a store refuses
+(`refusals.py`), of caches or of what objects hold.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hashlib
-import importlib
 import json
-import os
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +20,10 @@ from urllib.parse import urlparse
 
 from doggo.core.errors import StorageError, UsageError
 from doggo.core.progress import Progress, silent
-from doggo.storage.refusals import ChecksumError, cloud_refusals, is_damaged
+from doggo.storage.refusals import ChecksumError, cloud_refusals, is_damaged, refusal_code
+from doggo.storage.sign_in import google_files, s3_files
 
 if TYPE_CHECKING:
-    from fsspec.asyn import AsyncFileSystem
     from pydantic import SecretStr
 
 AT_ONCE = 32
@@ -38,7 +35,6 @@ Smaller objects have their sha256 in their name or in a bundle, and whoever read
 
 _LARGE_BYTES = 4 * 2**20
 _LARGE_AT_ONCE = 4  # each may be in memory whole
-_EXTRAS = {"gs": ("gcs", "gcsfs"), "s3": ("s3", "s3fs")}
 _PART = "doggo-part"
 
 
@@ -73,7 +69,7 @@ class Remote:
         self._google = parsed.scheme == "gs"
         self._bucket = parsed.netloc
         self._root = f"{parsed.netloc}{parsed.path.rstrip('/')}"
-        self._fs = _gcs(google_key) if self._google else _s3()
+        self._fs = google_files(google_key) if self._google else s3_files()
         self._checks = {"consistency": "md5"} if self._google else {}
         # One request an object: many objects are under way, and each part would ask its size.
         self._reads = {"concurrency": 1} if self._google else {}
@@ -184,14 +180,7 @@ class Remote:
         if promised not in (None, found):
             raise ChecksumError(f"{self.url}/{key}")
 
-    def upload(
-        self,
-        files: Mapping[str, Path],
-        *,
-        only_new: bool = False,
-        progress: Progress = silent,
-        stage: str = "upload",
-    ) -> None:
+    def upload(self, files: Mapping[str, Path], *, only_new: bool = False) -> None:
         """Write files into objects, by key; many at once. All are there once it returns.
 
         Args:
@@ -210,7 +199,7 @@ class Remote:
 
         with cloud_refusals(f"write to {self.url}", self.url):
             sizes = {key: path.stat().st_size for key, path in files.items()}
-            self._all(one, sizes, progress, stage)
+            self._all(one, sizes)
 
     def delete(self, keys: Collection[str]) -> None:
         """Remove objects; those that are not there are no error."""
@@ -222,7 +211,7 @@ class Remote:
                 return
 
         with cloud_refusals(f"delete in {self.url}", self.url):
-            self._all(one, dict.fromkeys(keys, 0), silent, "delete")
+            self._all(one, dict.fromkeys(keys, 0))
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
@@ -231,8 +220,8 @@ class Remote:
         self,
         one: Callable[[str], Awaitable[None]],
         sizes: Mapping[str, int],
-        progress: Progress,
-        stage: str,
+        progress: Progress = silent,
+        stage: str = "",
     ) -> None:
         """Do something for every key at once within limits; the first error stops the rest."""
 
@@ -294,7 +283,7 @@ class Remote:
         try:
             self._fs.pipe_file(self._path(key), data, IfMatch=token)
         except OSError as error:
-            if _code(error) in ("PreconditionFailed", "ConditionalRequestConflict"):
+            if refusal_code(error) in ("PreconditionFailed", "ConditionalRequestConflict"):
                 return False
             raise
         return True
@@ -308,59 +297,3 @@ async def _twice(read: Callable[[], Awaitable[Any]]) -> Any:
         if not is_damaged(error):
             raise
         return await read()
-
-
-def is_remote(url: str) -> bool:
-    """Whether this is the URL of an object store."""
-    return urlparse(url).scheme in _EXTRAS
-
-
-def _gcs(google_key: SecretStr | None) -> AsyncFileSystem:
-    # Not the class that the package hands out: unless a variable was set before its first
-    # import, whoever made it, that one asks each bucket for its kind over gRPC first, and tries
-    # for a minute where nobody answers (2026.10). Our buckets are ordinary ones.
-    _library("gs")
-    core = importlib.import_module("gcsfs.core")
-    token: object = None
-    if google_key is not None and google_key.get_secret_value():
-        token = _service_account(google_key)
-    elif os.environ.get("STORAGE_EMULATOR_HOST"):
-        token = "anon"  # noqa: S105 - gcsfs's word for no credentials
-    with cloud_refusals("sign in to Google Cloud", "gs://"):
-        return core.GCSFileSystem(token=token, use_listings_cache=False, skip_instance_cache=True)
-
-
-def _s3() -> AsyncFileSystem:
-    s3fs = _library("s3")
-    return s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
-
-
-def _library(scheme: str) -> Any:
-    extra, module = _EXTRAS[scheme]
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"{scheme}:// buckets need {module}: install it with `pip install 'doggo[{extra}]'`"
-        ) from error
-
-
-def _service_account(google_key: SecretStr) -> dict[str, object]:
-    """Return the decoded key. It stays in memory: it is never written to a file or a log."""
-    refusal = (
-        "GCSSA_RAW is no service account key: it must be the JSON file of the key in base64, "
-        "as `base64 -w0 key.json` prints it"
-    )
-    try:
-        key = json.loads(base64.b64decode(google_key.get_secret_value(), validate=True))
-    except (binascii.Error, ValueError) as error:
-        raise UsageError(refusal) from error
-    if not isinstance(key, dict) or key.get("type") != "service_account":
-        raise UsageError(refusal)
-    return key
-
-
-def _code(error: BaseException) -> str:
-    """Return what S3 calls an error; s3fs keeps its own exception as the cause."""
-    response = getattr(error.__cause__, "response", None)
-    return str(response["Error"]["Code"]) if isinstance(response, dict) else ""

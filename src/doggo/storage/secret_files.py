@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 
 from doggo.core.errors import StorageError
-from doggo.storage.buckets import explain_os_error
+from doggo.core.os_errors import explain_os_error
 
 BYTES = 32
 

@@ -21,9 +21,11 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from doggo.core.errors import StorageError
+from doggo.core.os_errors import explain_os_error
 from doggo.core.progress import Progress, silent
 from doggo.core.records import ManifestRow
-from doggo.storage.buckets import Bucket, explain_os_error
+from doggo.storage.buckets import Bucket
+from doggo.storage.whole import fsync
 
 U8 = NDArray[np.uint8]
 
@@ -97,19 +99,10 @@ def write_shard(path: Path, images_HWC: Iterable[U8]) -> list[int]:
     try:
         with ShardWriter(path) as shard:
             offsets = [shard.append(image_HWC) for image_HWC in images_HWC]
-        fsync_file(path)
+        fsync(path)
     except OSError as error:
         raise StorageError(f"cannot write the shard {path}: {explain_os_error(error)}") from error
     return offsets
-
-
-def fsync_file(path: Path) -> None:
-    """Make the contents of a file survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def map_shard(path: Path) -> U8:

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from doggo.core.errors import StorageError
+from doggo.core.os_errors import explain_os_error
 from doggo.core.records import Origin
-from doggo.storage.buckets import explain_os_error
 from doggo.storage.pixels import PixelKey, Place
 
 

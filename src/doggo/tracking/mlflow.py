@@ -264,7 +264,7 @@ def _nested(tags: Mapping[str, str]) -> dict[str, str]:
     return {**tags, _NESTED: parent} if parent else dict(tags)
 
 
-def ui_command(url: str, home: Path, *, host: str = "127.0.0.1", port: int = 5000) -> list[str]:
+def ui_command(url: str, home: Path, *, port: int = 5000) -> list[str]:
     """Return the command line that shows the tracker's pages, for `ui_environment`.
 
     Raises:
@@ -279,7 +279,7 @@ def ui_command(url: str, home: Path, *, host: str = "127.0.0.1", port: int = 500
         *(sys.executable, "-m", "mlflow", "server"),
         *("--backend-store-uri", database),
         *("--default-artifact-root", artifacts),
-        *("--host", host, "--port", str(port), "--workers", "1"),
+        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
     ]
 
 

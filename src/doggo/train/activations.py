@@ -22,9 +22,9 @@ import torch
 from numpy.typing import NDArray
 
 from doggo.core.errors import InputError, StorageError
+from doggo.core.os_errors import explain_os_error
 from doggo.core.progress import Progress, silent
 from doggo.core.records import ManifestRow
-from doggo.storage.buckets import explain_os_error
 from doggo.storage.disk import need_disk
 from doggo.train.loaders import Example, Place
 from doggo.train.student import Front

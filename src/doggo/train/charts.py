@@ -93,11 +93,11 @@ def draw_batch(images_NHWC: U8, file: Path) -> Path:
     return file
 
 
-def most_confused(counts_KK: I64, n: int = _PAIRS) -> list[tuple[int, int, int]]:
-    """Return (true, answer, photos) of the n most frequent mistakes, the worst first."""
+def most_confused(counts_KK: I64) -> list[tuple[int, int, int]]:
+    """Return (true, answer, photos) of the most frequent mistakes, the worst first."""
     wrong_KK = counts_KK.copy()
     np.fill_diagonal(wrong_KK, 0)
-    order = np.argsort(-wrong_KK, axis=None, kind="stable")[:n]
+    order = np.argsort(-wrong_KK, axis=None, kind="stable")[:_PAIRS]
     found = [divmod(int(place), len(wrong_KK)) for place in order]
     return [(t, a, int(wrong_KK[t, a])) for t, a in found if wrong_KK[t, a] > 0]
 

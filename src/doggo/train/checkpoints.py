@@ -24,7 +24,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from doggo.core.errors import InputError, StorageError
-from doggo.storage.buckets import explain_os_error
+from doggo.core.os_errors import explain_os_error
 from doggo.train.curve import Epoch
 
 BEST, LAST, DONE = "best.ckpt", "last.ckpt", "done.ckpt"

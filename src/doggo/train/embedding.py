@@ -23,14 +23,8 @@ from doggo.nets.network import FeatureNet, features_sha256, make_features
 from doggo.train.config import TrainConfig
 from doggo.train.sample import check_trainable, sample
 from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey, Pixels, embed
-from doggo.vision.runtime import (
-    REFERENCE,
-    Opener,
-    Pair,
-    Session,
-    open_session,
-    pair_or_fastest,
-)
+from doggo.vision.pairs import REFERENCE, Pair, pair_or_fastest
+from doggo.vision.runtime import Opener, Session, open_session
 from doggo.vision.view import View
 
 F32 = NDArray[np.float32]

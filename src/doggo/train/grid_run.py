@@ -26,7 +26,7 @@ from doggo.train.point import POINT_TAG, point_key
 from doggo.train.run import experiment
 from doggo.train.sample import check_trainable, sample
 from doggo.vision.embeddings import Pixels
-from doggo.vision.runtime import pair_or_fastest
+from doggo.vision.pairs import pair_or_fastest
 
 GRID_TAG = "doggo.grid"
 """Tag of a grid's own run: how many points it has."""

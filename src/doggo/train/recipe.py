@@ -21,7 +21,7 @@ from doggo.tracking.port import Run
 from doggo.train.config import TrainConfig
 from doggo.train.curve import Epoch
 from doggo.vision.embeddings import Pixels
-from doggo.vision.runtime import Pair
+from doggo.vision.pairs import Pair
 from doggo.vision.view import View
 
 F32 = NDArray[np.float32]

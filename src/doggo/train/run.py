@@ -30,7 +30,7 @@ from doggo.train.provenance import git_revision
 from doggo.train.recipe import Clock, Inputs, Outcome, Recipe
 from doggo.train.sample import check_trainable, sample
 from doggo.vision.embeddings import Pixels
-from doggo.vision.runtime import Pair, pair_or_fastest
+from doggo.vision.pairs import Pair, pair_or_fastest
 from doggo.vision.verdict import calibrated
 
 _RECIPES: Mapping[str, Recipe] = {PROBE: train_on_embeddings, FINETUNE: train_on_pixels}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from doggo.core.errors import BundleError, UsageError
 from doggo.vision import strict
-from doggo.vision.runtime import Pair, Trial
+from doggo.vision.pairs import Pair, Trial
 from doggo.vision.verdict import Thresholds
 from doggo.vision.view import View
 

@@ -25,12 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doggo.core.errors import InputError, StorageError
+from doggo.core.os_errors import explain_os_error
 from doggo.core.progress import Progress, silent
 from doggo.core.records import ManifestRow
-from doggo.storage.buckets import explain_os_error
 from doggo.storage.disk import need_disk
 from doggo.vision.ahead import prepared
-from doggo.vision.runtime import Pair, Session, runtime_version
+from doggo.vision.pairs import Pair, runtime_version
+from doggo.vision.runtime import Session
 from doggo.vision.view import View
 
 log = logging.getLogger(__name__)

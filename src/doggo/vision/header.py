@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from doggo.core.errors import PhotoError, Rejection
-from doggo.vision import av1, gif, isobmff, jpeg, png, webp
+from doggo.vision import av1, gif, isobmff, jpeg, png, tiff, webp
 from doggo.vision.exif import UPRIGHT
 from doggo.vision.refusal import truncated
 
@@ -270,67 +270,18 @@ def _bmp_header(data: bytes) -> Header:
     )
 
 
-_MAX_TIFF_PARTS = 20_000  # strips or tiles; a strip for each row of the tallest picture
-_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_ORIENTATION = 256, 257, 274
-_TIFF_BITS, _TIFF_COMPRESSION, _TIFF_SAMPLES, _TIFF_STRIP_ROWS = 258, 259, 277, 278
-_TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 322, 323
-_TIFF_STRIPS, _TIFF_TILES = 273, 324
-_TIFF_LAYOUT = frozenset(
-    {_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS, _TIFF_COMPRESSION, _TIFF_SAMPLES, _TIFF_STRIP_ROWS}
-    | {_TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT}
-)
-
-
 def _tiff_header(data: bytes) -> Header:
-    order = "<" if data[:2] == b"II" else ">"
-    (start,) = struct.unpack_from(order + "I", data, 4)
-    (count,) = struct.unpack_from(order + "H", data, start)
-    tags: dict[int, int] = {}
-    for entry in range(count):
-        at = start + 2 + 12 * entry
-        tag, kind, values = struct.unpack_from(order + "HHI", data, at)
-        if tag in (_TIFF_STRIPS, _TIFF_TILES) and values > _MAX_TIFF_PARTS:
-            raise PhotoError(
-                Rejection.TOO_SLOW,
-                f"this TIFF is cut into {values:,} parts, more than {_MAX_TIFF_PARTS:,}: "
-                "save it as a JPEG",
-            )
-        if tag in _TIFF_LAYOUT and (tag in tags or kind not in (3, 4)):
-            # Which of two sizes counts, and what of another type is read, decoders disagree on.
-            raise PhotoError(
-                Rejection.BROKEN,
-                f"this TIFF is damaged (entry {tag} comes twice or is no whole number): "
-                "save it again",
-            )
-        if tag in _TIFF_LAYOUT or (tag == _TIFF_ORIENTATION and kind in (3, 4)):
-            width = 2 if kind == 3 else 4
-            if values * width > 4:
-                (at,) = struct.unpack_from(order + "I", data, at + 8)
-                at -= 8
-            (tags[tag],) = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, at + 8)
-    width_px, height_px = tags.get(_TIFF_WIDTH, 0), tags.get(_TIFF_HEIGHT, 0)
-    part_bytes = _tiff_part_bytes(tags)
-    width_px, height_px = _turned(width_px, height_px, tags.get(_TIFF_ORIENTATION, UPRIGHT))
+    info = tiff.read_info(data)
+    width_px, height_px = _turned(info.width_px, info.height_px, info.orientation)
     return Header(
         format=Format.TIFF,
         width_px=width_px,
         height_px=height_px,
         # Pillow turns TIFFs upright itself: `orientation` stays 1. The picture and beside it
         # either one decoded part or the copy that is stored as PNG.
-        bytes_per_pixel=4.0 + max(4.5, part_bytes / max(1, width_px * height_px)),
+        bytes_per_pixel=4.0 + max(4.5, info.part_bytes / max(1, width_px * height_px)),
         decode_s=len(data) * 20e-9 + width_px * height_px * 60e-9,
     )
-
-
-def _tiff_part_bytes(tags: dict[int, int]) -> float:
-    """The memory of one decoded strip or tile, which may be larger than the picture."""
-    width_px, height_px = tags.get(_TIFF_WIDTH, 0), tags.get(_TIFF_HEIGHT, 0)
-    if tags.get(_TIFF_COMPRESSION, 1) == 1:  # read row by row
-        return 0.0
-    pixels = width_px * min(tags.get(_TIFF_STRIP_ROWS, height_px), height_px)
-    if _TIFF_TILE_WIDTH in tags:
-        pixels = tags[_TIFF_TILE_WIDTH] * tags.get(_TIFF_TILE_HEIGHT, height_px)
-    return pixels * max(4.0, tags.get(_TIFF_BITS, 1) * tags.get(_TIFF_SAMPLES, 1) / 8)
 
 
 def _turned(width_px: int, height_px: int, orientation: int) -> tuple[int, int]:

@@ -19,19 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doggo.core.errors import BundleError, PhotoError
-from doggo.core.progress import Progress, silent
 from doggo.core.records import BreedProbability, ModelRef, Prediction
 from doggo.vision import owner_step
 from doggo.vision.bundle import NETWORK_FILE, Bundle, bundle_sha256, bundle_version, read_bundle
+from doggo.vision.pairs import Pair, choose_pair, usable_pairs
 from doggo.vision.photo import canonical, decoder_name
-from doggo.vision.runtime import (
-    Opener,
-    Pair,
-    Session,
-    choose_pair,
-    open_session,
-    usable_pairs,
-)
+from doggo.vision.runtime import Opener, Session, open_session
 from doggo.vision.verdict import Evidence, calibrated
 
 U8 = NDArray[np.uint8]
@@ -193,9 +186,7 @@ class Predictor:
         [seen] = self.infer_here(self.view(data)[None])
         return self.answer(seen, started_at=started_at)
 
-    def predict_many(
-        self, datas: Sequence[bytes], progress: Progress = silent
-    ) -> list[Prediction | PhotoError]:
+    def predict_many(self, datas: Sequence[bytes]) -> list[Prediction | PhotoError]:
         """Return an answer, or the reason why there is none, for each photo in order.
 
         Every thread takes its photos all the way, so decoding and the network overlap.
@@ -207,7 +198,6 @@ class Predictor:
         try:
             for part in pool.map(self._answers, parts):
                 answers += part
-                progress("predict", len(answers), len(datas))
         finally:
             pool.shutdown(cancel_futures=True)
         return answers

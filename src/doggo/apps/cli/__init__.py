@@ -66,7 +66,7 @@ class _Edge(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from error
         except OSError as error:
-            from doggo.storage.buckets import explain_os_error
+            from doggo.core.os_errors import explain_os_error
 
             say(f"doggo: {error.filename or 'the system'}: {explain_os_error(error)}")
             raise typer.Exit(1) from error

@@ -68,7 +68,7 @@ def quarantine(new: New = False, json: Json = False) -> None:
     from doggo import wiring
 
     with wiring.open_stores(new=new, write=False) as stores:
-        aside = stores.photos.quarantined()
+        aside = stores.photos.ledger.quarantined()
     if json:
         result_json([asdict(source) for source in aside])
     elif aside:

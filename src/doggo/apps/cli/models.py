@@ -58,10 +58,10 @@ def promote(
     json: Json = False,
 ) -> None:
     """Move `production` to a version, through the gate."""
-    from doggo import flow, wiring
+    from doggo import production, wiring
 
     with progress_bars() as progress, wiring.open_stores() as stores:
-        decision = flow.promote(
+        decision = production.promote(
             stores,
             version,
             why=why,
@@ -81,10 +81,10 @@ def rollback(
     json: Json = False,
 ) -> None:
     """Put the previous production version back."""
-    from doggo import flow, wiring
+    from doggo import production, wiring
 
     with wiring.open_stores() as stores:
-        moved = flow.rollback(stores, why=why)
+        moved = production.rollback(stores, why=why)
     if json:
         result_json(moved.to_json())
     else:
@@ -94,10 +94,10 @@ def rollback(
 @app.command()
 def sync(json: Json = False) -> None:
     """Take an alias moved in the tracker through the gate, or undo it."""
-    from doggo import flow, wiring
+    from doggo import production, wiring
 
     with progress_bars() as progress, wiring.open_stores() as stores:
-        synced = flow.sync(stores, progress=progress)
+        synced = production.sync(stores, progress=progress)
     if json:
         result_json(synced.to_json())
     else:

@@ -141,7 +141,7 @@ def _found(path: Path) -> list[Asked]:
 
 
 def _unreadable(error: OSError) -> StorageError:
-    from doggo.storage.buckets import explain_os_error
+    from doggo.core.os_errors import explain_os_error
 
     return StorageError(f"cannot read it: {explain_os_error(error)}")
 

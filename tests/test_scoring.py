@@ -1,0 +1,42 @@
+"""The photos that a model is scored on."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.archives import write_tar
+from tests.homes import jpeg
+from tests.pictures import picture
+
+from doggo.core.errors import InputError, PhotoError
+from doggo.scoring import labelled_folder
+from doggo.vision.photo import canonical
+
+
+def test_photos_to_score_may_lie_in_an_archive(tmp_path: Path) -> None:
+    array_HWC, buffer = np.asarray(picture(90, 70)), io.BytesIO()
+    np.save(buffer, array_HWC)
+    files = [("pug/a.jpg", jpeg(1)), ("beagle/b.npy", buffer.getvalue()), ("stray.jpg", jpeg(2))]
+    (a, b), unlabelled = labelled_folder(write_tar(tmp_path / "photos.tar", files))
+    assert unlabelled == 1
+    assert (a.breed, a.read()) == ("pug", jpeg(1))
+    assert a.found_at == f"{tmp_path}/photos.tar/pug/a.jpg"
+    assert b.breed == "beagle"
+    assert np.array_equal(canonical(b.read()), array_HWC)
+
+
+def test_a_photo_to_score_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pug").mkdir()
+    (tmp_path / "pug" / "large.jpg").write_bytes(bytes(20 * 2**20 + 1))
+    [photo], _ = labelled_folder(tmp_path)
+    with pytest.raises(PhotoError, match="too large"):
+        photo.read()
+
+
+def test_a_folder_without_labels_is_told_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg(1))
+    with pytest.raises(InputError, match="put them into a folder per breed"):
+        labelled_folder(tmp_path)
