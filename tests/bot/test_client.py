@@ -44,9 +44,9 @@ def sim(simulating: Simulating) -> Iterator[Simulating]:
     """The simulator with one person, who has written to the bot; everything goes well."""
     if CHAT not in simulating.telegram.state.users:
         simulating.start_user()
+    simulating.call("deleteWebhook", drop_pending_updates=True)
     yield simulating
     simulating.telegram.faults.clear()
-    simulating.call("deleteWebhook", drop_pending_updates=True)
     simulating.telegram.backlog.allow([])
 
 
@@ -279,9 +279,9 @@ def test_an_empty_token_is_none() -> None:
 def test_both_conflicts_of_polling(sim: Simulating) -> None:
     async def two(client: Client) -> None:
         first = asyncio.create_task(client.updates(None, 5))
-        await asyncio.sleep(0.2)
         async with Client(TOKEN, sim.url) as other:
-            await other.updates(None, 0)
+            while not first.done():
+                await other.updates(None, 0)
         await first
 
     error = refused(sim.url, two)
