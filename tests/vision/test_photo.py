@@ -133,9 +133,10 @@ def test_grey_and_palette_become_rgb(mode: str, kind: str) -> None:
     assert psnr(image_HWC, np.asarray(expected)) > 25
 
 
-def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "HEIF"])
+def test_sixteen_bit_grey_is_scaled_not_clipped(kind: str) -> None:
     ramp_HW = np.tile(np.linspace(0, 65_535, 200).astype(np.uint16), (100, 1))
-    image_HWC = photo.canonical(encode(Image.fromarray(ramp_HW), "PNG"))
+    image_HWC = photo.canonical(encode(Image.fromarray(ramp_HW), kind))
     assert image_HWC[0, 0, 0] == 0
     assert abs(int(image_HWC[0, 100, 0]) - 128) <= 1
     assert image_HWC[0, -1, 0] == 255
@@ -209,6 +210,24 @@ def test_a_jpeg_cut_short_is_truncated_and_one_with_a_tail_is_fine() -> None:
     whole = photo.canonical(data)
     assert np.array_equal(photo.canonical(data + bytes(500)), whole)
     assert np.array_equal(photo.canonical(data + data), whole)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("filler", [bytes(128), b"padded by a camera" * 50])
+def test_filler_before_the_end_of_a_jpeg_is_no_damage(
+    filler: bytes, options: dict[str, object]
+) -> None:
+    data = encode(picture(), "JPEG", **options)
+    whole = photo.canonical(data)
+    assert np.array_equal(photo.canonical(data[:-2] + filler + data[-2:]), whole)
+
+
+def test_filler_elsewhere_in_a_jpeg_is_damage() -> None:
+    data = encode(picture(), "JPEG", restart_marker_rows=1)
+    at = data.index(b"\xff\xd1")
+    assert refused(data[:at] + bytes(128) + data[at:]).rejection is Rejection.BROKEN
+    cut = data[: len(data) // 2] + bytes(128) + b"\xff\xd9"
+    assert refused(cut).rejection in {Rejection.TRUNCATED, Rejection.BROKEN}
 
 
 def test_a_jpeg_whose_scan_is_cut_but_ends_properly_is_refused() -> None:

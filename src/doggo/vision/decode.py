@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -30,10 +31,13 @@ from doggo.vision import jpeg
 from doggo.vision.colour import needs_transform, plain_mode, to_srgb
 from doggo.vision.exif import ORIENTATION_TAG, UPRIGHT, turn_upright
 from doggo.vision.header import Format, Header
-from doggo.vision.limits import check_opened, scale_divisor
+from doggo.vision.limits import MAX_DECODE_S, check_opened, scale_divisor
 
 _REDUCE_MARGIN = 2  # whole-number box reduction keeps twice the short side for the last resize
 _BAND_PIXELS = 2_000_000
+# libjpeg's warning of filler between the last pixel and the end mark, which some cameras and
+# editors write: the first thing it finds, so all of the picture is there.
+_FILLER = "extraneous bytes before marker 0xd9"
 
 # These have no lossless clean form: `strip_metadata` stores their first frame as PNG.
 RE_ENCODED = frozenset({Format.GIF, Format.TIFF})
@@ -195,7 +199,7 @@ def _decode_jpeg(
     if not _is_common(data, header):
         image = _draft(data, header, frame, divisor)
     else:
-        pixels_HWC = _turbo(data, frame, divisor)
+        pixels_HWC = _turbo(data, header, frame, divisor)
         if pixels_HWC.shape[1::-1] == size and not needs_transform(profile, "RGB"):
             return pixels_HWC
         image = Image.fromarray(pixels_HWC)
@@ -213,12 +217,19 @@ def _is_common(data: bytes, header: Header) -> bool:
     return colour in {"Gray", "YCbCr", "RGB"}
 
 
-def _turbo(data: bytes, frame: jpeg.Frame, divisor: int) -> NDArray[np.uint8]:
-    pixels_HWC: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+def _turbo(data: bytes, header: Header, frame: jpeg.Frame, divisor: int) -> NDArray[np.uint8]:
+    decode = partial(
+        simplejpeg.decode_jpeg,
         data,
         min_height=-(-frame.height_px // divisor),
         min_width=-(-frame.width_px // divisor),
     )
+    try:
+        pixels_HWC: NDArray[np.uint8] = decode()
+    except ValueError as error:
+        if _FILLER not in str(error) or 2 * header.decode_s > MAX_DECODE_S:
+            raise
+        pixels_HWC = decode(strict=False)
     return pixels_HWC
 
 
@@ -265,11 +276,14 @@ def _decode_heif(data: bytes, header: Header, short_side_px: int) -> NDArray[np.
 
     picture = pillow_heif.open_heif(data, convert_hdr_to_8bit=True)
     check_opened(header, picture.size)
-    channels = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}[picture.mode]
     raw = picture.data
     width_px, height_px = picture.size
     rows_HS = np.frombuffer(raw, np.uint8).reshape(height_px, picture.stride)
+    mode = picture.mode
+    if mode == "I;16":  # grey of more than 8 bits stays as it is, little-endian: the upper byte
+        rows_HS, mode = rows_HS[:, 1::2], "L"
+    channels = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}[mode]
     pixels_HWC = rows_HS[:, : width_px * channels].reshape(height_px, width_px, channels)
     profile = picture.info.get("icc_profile")
-    part = _parts_of_array(pixels_HWC, picture.mode)
+    part = _parts_of_array(pixels_HWC, mode)
     return _pixels(_shrink(picture.size, short_side_px, part), profile)
