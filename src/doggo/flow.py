@@ -9,13 +9,15 @@ and gets into production is in `release.py`.
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from doggo.core.errors import InputError
+from doggo.core.errors import InputError, StorageError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import Manifest, Origin
 from doggo.production import in_production
@@ -26,12 +28,16 @@ from doggo.scoring import labelled_folder, score, test_photos
 from doggo.storage import manifests
 from doggo.stores import Stores
 from doggo.timings import Stopwatch
+from doggo.vision.limits import DEFAULT_SHORT_SIDE_PX
 
 if TYPE_CHECKING:
     from doggo.intake.report import IntakeReport
     from doggo.preprocess.diff import ManifestDiff
     from doggo.train.grid_result import GridResult
     from doggo.train.run import ExperimentResult
+
+
+log = logging.getLogger(__name__)
 
 
 def run(
@@ -66,7 +72,13 @@ def run(
             report = take_in(stores, paths, labels=labels, progress=telling)
             _check_usable(stores, report, paths)
         with watch.stage("preprocess"):
-            prepared = prepare(stores, stanford_lists=stanford_lists, seed=seed, progress=telling)
+            prepared = prepare(
+                stores,
+                short_side_px=_short_side_px(stores, config.model),
+                stanford_lists=stanford_lists,
+                seed=seed,
+                progress=telling,
+            )
         released = release.train(config, prepared.manifest)
     return RunResult(
         intake=dict(report.to_json()),
@@ -120,7 +132,7 @@ def _set_aside(stores: Stores) -> set[tuple[str, str, str | None]]:
 def prepare(
     stores: Stores,
     *,
-    short_side_px: int = 256,
+    short_side_px: int = DEFAULT_SHORT_SIDE_PX,
     max_data: int | None = None,
     delete_local: bool = False,
     stanford_lists: Path | None = None,
@@ -130,7 +142,7 @@ def prepare(
     """Raw photos into array shards and an immutable dataset manifest."""
     from doggo.preprocess.run import preprocess
 
-    before = manifests.newest(stores.processed)
+    before = _newest(stores)
     manifest = preprocess(
         store=stores.photos,
         raw=stores.raw,
@@ -145,6 +157,26 @@ def prepare(
         progress=progress,
     )
     return Prepared(manifest=manifest, change=_change(stores, before, manifest) if before else None)
+
+
+def _newest(stores: Stores) -> Manifest | None:
+    """Return the newest dataset; a damaged one is as good as none to who makes it anew."""
+    try:
+        return manifests.newest(stores.processed)
+    except StorageError as error:
+        log.warning("%s", error)
+        return None
+
+
+def _short_side_px(stores: Stores, model: str) -> int:
+    """Return what the model needs, but not less than the dataset has for another one.
+
+    To go back and forth would decode every photo each time.
+    """
+    from doggo.nets.names import resize_px
+
+    newest = _newest(stores)
+    return max(DEFAULT_SHORT_SIDE_PX, resize_px(model), newest.short_side_px if newest else 0)
 
 
 def compare_datasets(stores: Stores, old_id: str, new_id: str | None = None) -> ManifestDiff:
@@ -290,10 +322,16 @@ def evaluate_version(
         data, kind = f"the test split of dataset {manifest.manifest_id}", manifest.manifest_id
     else:
         found, unlabelled = labelled_folder(photos, labels)
-        data, kind = f"the folder {photos}", photos.resolve().name
+        data, kind = f"the folder {photos}", _name_of(photos, labels)
         ledger, processed = stores.photos.ledger, stores.processed
         learned = learned_from(bundle, found, ledger=ledger, processed=processed)
     name = f"{predictor.model.sha256[:16]}-{kind}.html"
     out = out or stores.reports / name
     scored = score(predictor, found, data=data, out=out, learned=learned, progress=progress)
     return replace(scored, unlabelled=unlabelled)
+
+
+def _name_of(photos: Path, labels: Path | None) -> str:
+    """Return a name for a labelled folder that a person recognises and no two of them share."""
+    digest = hashlib.sha256(f"{photos.resolve()}\n{labels and labels.resolve()}".encode())
+    return f"{photos.resolve().name}-{digest.hexdigest()[:8]}"

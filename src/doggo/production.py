@@ -6,11 +6,12 @@ tracker's mirror. Knows nothing of how a version is made (`release.py`).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from doggo.core.errors import NoModelError
+from doggo.core.errors import NoModelError, StorageError
 from doggo.core.progress import Progress, silent
 from doggo.registry import run as registry
 from doggo.registry import sync as aliases
@@ -23,6 +24,8 @@ from doggo.stores import Stores
 
 if TYPE_CHECKING:
     from doggo.registry.gate import GateDecision
+
+log = logging.getLogger(__name__)
 
 
 def promote(
@@ -102,8 +105,15 @@ def why_out(version: int, moves: Sequence[Move]) -> Sequence[str]:
 
 
 def dataset(stores: Stores) -> Dataset | None:
-    """Return the newest dataset and its pixels, None before the first preprocess."""
-    manifest = newest(stores.processed)
+    """Return the newest dataset and its pixels.
+
+    None before the first preprocess, and where it is damaged: the gate will miss it.
+    """
+    try:
+        manifest = newest(stores.processed)
+    except StorageError as error:
+        log.warning("%s", error)
+        return None
     if manifest is None:
         return None
     return Dataset(

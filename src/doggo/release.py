@@ -15,6 +15,7 @@ from doggo.core.errors import BundleError, GateError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import Manifest, Split
 from doggo.making import Making
+from doggo.nets.names import resize_px
 from doggo.production import dataset, mirror, why_out
 from doggo.registry.run import promote, register
 from doggo.results import Released
@@ -64,18 +65,33 @@ class Release:
             return self._release(self.making.train(config, manifest, work), manifest)
 
     def bootstrap(self, model: str, manifest: Manifest | None) -> Released:
-        """Release the model that needs no training; the gate is asked if nothing is there yet."""
+        """Release the model that needs no training; the gate is asked if nothing is there yet.
+
+        Photos that are smaller than the network needs can neither calibrate nor test it.
+        """
+        untested = None
+        if manifest is not None and manifest.short_side_px < (needed_px := resize_px(model)):
+            untested = (
+                f"the dataset has photos of {manifest.short_side_px} px, {model} needs "
+                f"{needed_px}: `doggo preprocess --short-side {needed_px}`"
+            )
+            manifest = None
         with work_folder(self.stores) as work:
             bundle = self.making.bootstrap(model, manifest, work)
             self.ask_gate = self.ask_gate and self.stores.bundles.production() is None
-            return self._release(bundle, manifest, action=Action.BOOTSTRAP)
+            return self._release(bundle, manifest, untested=untested, action=Action.BOOTSTRAP)
 
     def _release(
-        self, folder: Path, manifest: Manifest | None, action: Action = Action.PROMOTE
+        self,
+        folder: Path,
+        manifest: Manifest | None,
+        *,
+        untested: str | None = None,
+        action: Action = Action.PROMOTE,
     ) -> Released:
         scored: Scored | None = None
         metrics = validation_metrics(folder, manifest)
-        untested = why_untested(parse_bundle(folder).labels, manifest)
+        untested = untested or why_untested(parse_bundle(folder).labels, manifest)
         if manifest is not None and untested is None:
             with self.watch.stage("evaluate"):
                 scored = self._score(folder, manifest)
@@ -119,12 +135,17 @@ class Release:
         action: Action = Action.PROMOTE,
         already: bool = False,
     ) -> Released:
-        stores = self.stores
+        stores, refused = self.stores, False
         moves = stores.bundles.audit()
         decision = why_out(version, moves)
         if self.ask_gate and not any(move.to_version == version for move in moves):
             with self.watch.stage("gate"):
-                decision = self._ask(version, action)
+                try:
+                    decision = self._ask(version, action)
+                except GateError as error:
+                    reasons = (f"  - {reason}" for reason in error.reasons)
+                    decision = (f"the gate refused version {version}:", *reasons)
+                    refused = True
         pointer = stores.bundles.production()
         with self.watch.stage("registry mirror"):
             mirror(stores)
@@ -132,6 +153,7 @@ class Release:
             version=version,
             name=parse_bundle(stores.bundles.papers(version)).name,
             promoted=pointer is not None and pointer.version == version,
+            refused=refused,
             decision=decision,
             scored=scored,
             untested=untested,
@@ -140,28 +162,18 @@ class Release:
         )
 
     def _ask(self, version: int, action: Action) -> Sequence[str]:
-        try:
-            decision = promote(
-                self.stores.bundles,
-                version,
-                dataset=dataset(self.stores),
-                why="bootstrap" if action is Action.BOOTSTRAP else "trained and passed the gate",
-                action=action,
-                accept_labels=self.accept_labels or self._only_bootstrap(),
-                pair=self.stores.forced_pair,
-                open_network=self.making.networks,
-                progress=self.progress,
-            )
-        except GateError as error:
-            return (f"the gate refused version {version}:", *(f"  - {r}" for r in error.reasons))
+        decision = promote(
+            self.stores.bundles,
+            version,
+            dataset=dataset(self.stores),
+            why="bootstrap" if action is Action.BOOTSTRAP else "trained and passed the gate",
+            action=action,
+            accept_labels=self.accept_labels,
+            pair=self.stores.forced_pair,
+            open_network=self.making.networks,
+            progress=self.progress,
+        )
         return decision.to_text().splitlines()
-
-    def _only_bootstrap(self) -> bool:
-        """Whether production is a bootstrap model: the owner's own breeds may replace its 120."""
-        pointer = self.stores.bundles.production()
-        if pointer is None:
-            return False
-        return parse_bundle(self.stores.bundles.papers(pointer.version)).recipe == "bootstrap"
 
 
 def made_before(bundles: BundleStore, manifest_id: str, words: Mapping[str, object]) -> int | None:

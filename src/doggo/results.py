@@ -132,6 +132,7 @@ class Released:
 
     Attributes:
         promoted: whether `production` points to it now.
+        refused: the gate was asked and said no.
         decision: what the gate said, or how the version left production, in words; one line each.
         untested: why it has no figures, if it was made now and could not be tested.
         already: it had been made before, from the same data and settings.
@@ -140,6 +141,7 @@ class Released:
     version: int
     name: str
     promoted: bool
+    refused: bool = False
     decision: Sequence[str]
     scored: Scored | None
     timings: Sequence[Timing]
@@ -151,6 +153,7 @@ class Released:
             "version": self.version,
             "name": self.name,
             "promoted": self.promoted,
+            "refused": self.refused,
             "decision": list(self.decision),
             "evaluation": self.scored.to_json() if self.scored else None,
             "untested": self.untested,

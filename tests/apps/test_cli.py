@@ -144,6 +144,26 @@ def test_more_photos_make_a_second_version_that_can_be_rolled_back(
     assert "  NOT in production" in again
 
 
+def test_another_set_of_breeds_is_refused_until_it_is_accepted(home: Path, tmp_path: Path) -> None:
+    added = tmp_path / "more" / "my_own_breed"
+    added.mkdir(parents=True)
+    for number in range(PICTURES):
+        (added / f"{number}.jpg").write_bytes(drawn_jpeg("my_own_breed", number))
+    refused = run_doggo(home, "run", added.parent, "--json")
+    assert (refused.code, refused.json()["refused"], refused.json()["promoted"]) == (1, True, False)
+    assert refused.line() == "doggo: version 2 was refused: production is what it was"
+    assert any("--accept-labels" in line for line in refused.json()["decision"])
+    # The photos are taken in; another network that needs larger ones gets them from the bucket.
+    words = ("run", added.parent, "--model", "efficientnet_lite1", "--accept-labels", "--json")
+    accepted = run_doggo(home, *words)
+    said = accepted.json()
+    assert (accepted.code, said["version"], said["refused"]) == (0, 3, False), accepted.err
+    assert said["promoted"] is True
+    # Back with the smaller one, the dataset stays as it is.
+    back = run_doggo(home, "run", added.parent, "--json").json()
+    assert back["manifest_id"] == said["manifest_id"]
+
+
 FEWER_CHECKS = (
     "import doggo.evaluate.kept as k; k.CHECKED = 2; import doggo.__main__ as m; m.main()"
 )

@@ -91,7 +91,6 @@ def _check_what_is_shown_without_photos(shown: str, home: Path) -> None:
     assert any("run FOLDER" in line for line in lines)
     # The drawn breeds stay in a home of their own.
     assert not list(home.rglob("*drawn_*"))
-    assert len(_made_by_demo(home)) == 1
 
 
 def _made_by_demo(home: Path) -> list[str]:
@@ -99,19 +98,22 @@ def _made_by_demo(home: Path) -> list[str]:
     return made
 
 
-def test_a_stranger_sees_it_without_photos_then_with_them_and_keeps_a_model(tmp_path: Path) -> None:
+def test_a_stranger_sees_it_with_photos_then_without_and_keeps_a_model(tmp_path: Path) -> None:
     # One test, since each step stands on the one before and takes half a minute.
-    home = tmp_path / "home"
-    without = _demo(tmp_path)
-    assert without.returncode == 0, without.stderr
-    _check_what_is_shown_without_photos(without.stdout, home)
-
-    photos = tmp_path / "photos"
+    home, photos = tmp_path / "home", tmp_path / "photos"
     list(write_drawn(photos, breeds=4, pictures=12))
+    for folder in list(photos.iterdir()):
+        folder.rename(photos / folder.name.replace("drawn", "given"))
     given = _demo(tmp_path, "--photos", str(photos))
     assert given.returncode == 0, given.stderr
     assert "4 photos of the test split over HTTP" in given.stdout
-    assert (home / "buckets" / "raw" / "drawn_rings").is_dir()
+    assert (home / "buckets" / "raw" / "given_rings").is_dir()
+    assert len(_made_by_demo(home)) == 1
+
+    # The model of 120 breeds takes the place of the one of four.
+    without = _demo(tmp_path)
+    assert without.returncode == 0, without.stderr
+    _check_what_is_shown_without_photos(without.stdout, home)
     assert len(_made_by_demo(home)) == 2
 
     # A production model that the demo did not make is somebody's own.

@@ -18,7 +18,7 @@ from doggo.core.errors import UsageError, WeightsError
 from doggo.nets import backbones
 from doggo.nets.backbones import backbone, build
 from doggo.nets.imagenet import DOG_CLASSES, breed_classes
-from doggo.nets.names import KNOWN, check_model
+from doggo.nets.names import KNOWN, check_model, resize_px
 from doggo.vision.view import View
 
 LITES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
@@ -29,6 +29,11 @@ def test_imagenet_knows_the_120_breeds_by_their_keys() -> None:
     assert len(DOG_CLASSES) == 121
     assert breed_classes()["chihuahua"] == 151
     assert breed_classes()["african_hunting_dog"] == 275
+
+
+@pytest.mark.parametrize("name", [*KNOWN, "resnet50.tv_in1k"])
+def test_what_a_network_needs_of_photos_is_known_before_it_is_loaded(name: str) -> None:
+    assert resize_px(name) == backbone(name).resize_px
 
 
 @pytest.mark.parametrize("name", LITES)

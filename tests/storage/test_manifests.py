@@ -119,6 +119,21 @@ def test_a_damaged_or_altered_file_is_one_line(tmp_path: Path) -> None:
         load(bucket)
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_lost_or_damaged_newest_one_is_said_and_saved_again(tmp_path: Path, lost: bool) -> None:
+    bucket = Bucket(tmp_path)
+    save(bucket, manifest())
+    key = f"manifests/{manifest().manifest_id}.parquet"
+    if lost:
+        bucket.delete(key)
+    else:
+        bucket.write(key, bucket.read(key)[:100])
+    with pytest.raises(StorageError, match="`doggo preprocess` makes"):
+        load(bucket)
+    save(bucket, manifest())
+    assert load(bucket) == manifest()
+
+
 def test_without_pyarrow_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,11 +81,21 @@ class Show:
         timings = made.get("timings_s")
         for stage, seconds in timings.items() if isinstance(timings, dict) else ():
             self.stages.append((f"    {stage}{note}", float(seconds)))
+        if made["already"] and not made["promoted"] and not made["refused"]:
+            self._promote(made)  # another demo took its place
         self.made(made, kept=alone_in is None)
 
     def bootstrap(self) -> None:
-        """Run `doggo bootstrap`."""
-        self.made(self.stage("doggo bootstrap", lambda: run_doggo(["bootstrap"], self.home)))
+        """Run `doggo bootstrap`, and put its model in the place of an earlier demo's."""
+        made = self.stage("doggo bootstrap", lambda: run_doggo(["bootstrap"], self.home))
+        if not made["promoted"]:
+            self._promote(made, "--force", "make demo shows this one")
+        self.made(made)
+
+    def _promote(self, made: dict[str, object], *options: str) -> None:
+        words = ["models", "promote", str(made["version"]), "--accept-labels", *options]
+        run_doggo(words, self.home)
+        made["promoted"] = True
 
     def made(self, answer: Mapping[str, object], *, kept: bool = True) -> None:
         """Note the version that was made, and say so if the gate kept it out of production.

@@ -34,6 +34,8 @@ _OK = 200
 def run_doggo(arguments: Sequence[str], home: Path, *, alone: bool = False) -> dict[str, object]:
     """Run one `doggo ... --json` on `home` and return what it printed; its progress shows.
 
+    A model that was made and then refused by the gate is an answer, too.
+
     Args:
         alone: keep everything under `home`, whatever buckets and tracker the settings name.
 
@@ -46,10 +48,10 @@ def run_doggo(arguments: Sequence[str], home: Path, *, alone: bool = False) -> d
         stdout=subprocess.PIPE,
         check=False,
     )
-    if done.returncode:
-        raise DoggoError(f"`doggo {arguments[0]}` ended with status {done.returncode}")
-    answer = json.loads(done.stdout)
+    answer = json.loads(done.stdout) if done.stdout else {}
     assert isinstance(answer, dict)
+    if done.returncode and not answer.get("refused"):
+        raise DoggoError(f"`doggo {arguments[0]}` ended with status {done.returncode}")
     return answer
 
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from doggo.core.errors import UsageError, WeightsError
 from doggo.nets.hub import hub_file
 from doggo.nets.imagenet import CLASSES
-from doggo.nets.names import KNOWN, SHORT_NAMES
+from doggo.nets.names import KNOWN, RESIZE_PX, SHORT_NAMES
 from doggo.nets.weights import find_weights, load_weights
 from doggo.vision.view import Interpolation, View
 
@@ -82,20 +82,21 @@ class _Package:
     sha256: str
 
 
-def _lite(number: int, size_px: int, resize_px: int) -> Backbone:
+def _lite(number: int, size_px: int) -> Backbone:
     # The lite networks were trained on (x - 127) / 128; ImageNet's mean and deviation cost ten
     # points of top-1.
+    name = f"efficientnet_lite{number}"
     return Backbone(
-        name=f"efficientnet_lite{number}",
-        timm_name=f"tf_efficientnet_lite{number}",
+        name=name,
+        timm_name=f"tf_{name}",
         size_px=size_px,
-        resize_px=resize_px,
+        resize_px=RESIZE_PX[name],
         mean=(127.0, 127.0, 127.0),
         std=(128.0, 128.0, 128.0),
     )
 
 
-_LITES = {b.name: b for b in (_lite(0, 224, 256), _lite(1, 240, 272), _lite(2, 260, 292))}
+_LITES = {b.name: b for b in (_lite(0, 224), _lite(1, 240), _lite(2, 260))}
 
 _PACKAGES = {
     f"efficientnet_lite{number}": _Package(

@@ -1,4 +1,4 @@
-"""The short names of networks, known before torch is loaded.
+"""The short names of networks and the photos that they need, known before torch is loaded.
 
 What each of them is stands in `backbones.py`.
 """
@@ -13,7 +13,28 @@ SHORT_NAMES = {
 }
 """What 2023's doggo called its networks, and whose ImageNet weights it began with."""
 
+RESIZE_PX = {
+    **dict(zip(LITES, (256, 272, 292), strict=True)),
+    **dict.fromkeys(SHORT_NAMES, 256),
+}
+"""Short side of a photo before the centre crop, as the network's weights were made with."""
+
 KNOWN = (*LITES, *SHORT_NAMES)
+
+
+def resize_px(name: str) -> int:
+    """Return the short side that a network needs of photos, at its own input size.
+
+    Loads torch and timm (seconds) if the name is none of the short ones.
+
+    Raises:
+        UsageError: see `backbones.backbone`.
+    """
+    if name in RESIZE_PX:
+        return RESIZE_PX[name]
+    from doggo.nets.backbones import backbone
+
+    return backbone(name).resize_px
 
 
 def check_model(name: str) -> None:

@@ -58,8 +58,7 @@ def save(bucket: Bucket, manifest: Manifest) -> None:
         UsageError: pyarrow is not installed.
     """
     pq, key = _parquet(), _key(manifest.manifest_id)
-    # The same data may lie in other shards now (one was lost and made again).
-    if not bucket.exists(key) or load(bucket, manifest.manifest_id) != manifest:
+    if not _holds(bucket, manifest):
         import pyarrow as pa
 
         sink = pa.BufferOutputStream()
@@ -69,21 +68,34 @@ def save(bucket: Bucket, manifest: Manifest) -> None:
         bucket.write(LATEST, manifest.manifest_id.encode())
 
 
+def _holds(bucket: Bucket, manifest: Manifest) -> bool:
+    """Whether a manifest is there, whole; the same data may lie in other shards by now."""
+    try:
+        return load(bucket, manifest.manifest_id) == manifest
+    except (InputError, StorageError):
+        return False
+
+
 def load(bucket: Bucket, manifest_id: str | None = None) -> Manifest:
     """Return a manifest, by default the latest.
 
     Raises:
         InputError: there is none.
-        StorageError: it is damaged.
+        StorageError: it is damaged, or the latest is lost; `preprocess` makes it again.
         UsageError: pyarrow is not installed.
     """
     pq = _parquet()
+    latest = manifest_id is None
     if manifest_id is None:
         manifest_id = latest_id(bucket)
         if manifest_id is None:
             raise InputError("there is no dataset yet: run `doggo preprocess`")
     key = _key(manifest_id)
     if not bucket.exists(key):
+        if latest:
+            raise StorageError(
+                f"the newest dataset {manifest_id} is lost: `doggo preprocess` makes it again"
+            )
         known = ", ".join(saved_ids(bucket)) or "none yet: run `doggo preprocess`"
         raise InputError(f"there is no dataset {manifest_id}; those here: {known}")
     import pyarrow as pa
@@ -96,7 +108,10 @@ def load(bucket: Bucket, manifest_id: str | None = None) -> Manifest:
         rows = tuple(_rows(columns))
         manifest = manifest_of(rows, pixel_key, about["seed"])
     except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
-        raise StorageError(f"the dataset {manifest_id} is damaged: {error}") from error
+        raise StorageError(
+            f"the dataset {manifest_id} is damaged ({error}): `doggo preprocess` makes the newest "
+            "again"
+        ) from error
     if manifest.manifest_id != manifest_id:
         raise StorageError(
             f"the dataset {manifest_id} was altered: its rows make {manifest.manifest_id}; "
@@ -106,7 +121,11 @@ def load(bucket: Bucket, manifest_id: str | None = None) -> Manifest:
 
 
 def newest(bucket: Bucket) -> Manifest | None:
-    """Return the latest manifest, or None before the first."""
+    """Return the latest manifest, or None before the first.
+
+    Raises:
+        StorageError, UsageError: as `load`.
+    """
     return load(bucket) if latest_id(bucket) is not None else None
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from doggo.apps.cli.output import progress_bars, result, result_json, say, table
+from doggo.apps.cli.released import check_promoted, stage_table
 from doggo.core.errors import UsageError
 
 Paths = Annotated[
@@ -139,9 +140,11 @@ def run(
         )
     if json:
         result_json(done.to_json())
-        return
-    if not done.changed_nothing:
-        result(table(["stage", "seconds"], [(t.stage, f"{t.seconds:.1f}") for t in done.timings]))
-        result("")
-    result(done.to_text())
-    say("try it:  doggo predict PHOTO   or   doggo serve")
+    else:
+        if not done.changed_nothing:
+            result(stage_table(done.timings))
+            result("")
+        result(done.to_text())
+    check_promoted(done.released)
+    if not json:
+        say("try it:  doggo predict PHOTO   or   doggo serve")

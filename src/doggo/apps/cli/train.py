@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from doggo.apps.cli.grid import Again, Grid, given_twice, grid_result
-from doggo.apps.cli.output import progress_bars, result, result_json, table
+from doggo.apps.cli.output import progress_bars, result, result_json
+from doggo.apps.cli.released import check_promoted, stage_table
 from doggo.core.errors import UsageError
 
 Model = Annotated[str, typer.Option("--model", help="Backbone, or any timm name.")]
@@ -153,10 +154,11 @@ def train(
         )
     if json:
         result_json(done.to_json())
-        return
-    result(table(["stage", "seconds"], [(t.stage, f"{t.seconds:.1f}") for t in done.timings]))
-    result("")
-    result(done.to_text())
+    else:
+        result(stage_table(done.timings))
+        result("")
+        result(done.to_text())
+    check_promoted(done)
 
 
 def evaluate(
