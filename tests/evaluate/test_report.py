@@ -130,6 +130,13 @@ def test_hostile_names_are_only_text(evaluation: Evaluation) -> None:
     assert {tag for tag, _ in tags} <= {tag for tag, _ in clean} | {"img"}
 
 
+def test_no_photo_is_said_to_be_something_with_certainty(evaluation: Evaluation) -> None:
+    sure = replace(evaluation.mistakes[0], probability=0.99996)
+    page = render(replace(evaluation, mistakes=(sure,)), {})
+    assert "&gt;99.9\N{NO-BREAK SPACE}%" in page
+    assert "100.0\N{NO-BREAK SPACE}%</b><span" not in page
+
+
 def test_the_figures_and_their_intervals_are_on_the_page(page: str, evaluation: Evaluation) -> None:
     text = page.replace("\N{NO-BREAK SPACE}", " ")
     low, high = evaluation.top1.interval

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from doggo.core.breeds import title
 from doggo.core.errors import DoggoError
+from doggo.core.shares import share
 from doggo.evaluate import charts
 from doggo.evaluate.evaluation import Evaluation, Share
 from doggo.evaluate.labelled import LabelledPhoto
@@ -55,7 +56,12 @@ def render(evaluation: Evaluation, pictures: Mapping[str, str]) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"title_of": title, "percent": percent, "interval": interval}
+    environment.filters |= {
+        "title_of": title,
+        "percent": percent,
+        "interval": interval,
+        "believed": _believed,
+    }
     source = files("doggo.evaluate").joinpath("report.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(source).render(
         e=evaluation, model=evaluation.model, pictures=pictures, charts=charts
@@ -77,9 +83,14 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
 
 
-def interval(share: Share) -> str:
+def _believed(probability: float) -> str:
+    """Return what a model says of one photo: never 0 or 100 %."""
+    return f"{share(probability, 1)}\N{NO-BREAK SPACE}%"
+
+
+def interval(proportion: Share) -> str:
     """Return the 95 % interval of a proportion: "84.4 to 87.8 %"."""
-    low, high = share.interval
+    low, high = proportion.interval
     return f"{100 * low:.1f} to {100 * high:.1f}\N{NO-BREAK SPACE}%"
 
 
