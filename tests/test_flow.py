@@ -41,6 +41,15 @@ def test_a_damaged_dataset_is_made_again(tmp_path: Path) -> None:
     assert flow.compare_datasets(stores, made.manifest_id).new_id == made.manifest_id
 
 
+def test_the_seed_of_the_first_split_stays(tmp_path: Path) -> None:
+    stores = open_stores(tmp_path / "home")
+    flow.take_in(stores, [drawn_folder(tmp_path / "photos")])
+    made = flow.prepare(stores, seed=7).manifest
+    assert made.seed == 7
+    assert flow.prepare(stores).manifest == made
+    assert flow.prepare(stores, seed=8).manifest == made
+
+
 def test_two_folders_of_one_name_have_two_reports(tmp_path: Path) -> None:
     stores = open_stores(tmp_path / "home")
     register(stores.bundles, make_bundle(tmp_path / "bundle"), metrics={})

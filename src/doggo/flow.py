@@ -139,7 +139,11 @@ def prepare(
     seed: int = 42,
     progress: Progress = silent,
 ) -> Prepared:
-    """Raw photos into array shards and an immutable dataset manifest."""
+    """Raw photos into array shards and an immutable dataset manifest.
+
+    Args:
+        seed: of the split, if there is none yet: the seed of the first dataset stays.
+    """
     from doggo.preprocess.run import preprocess
 
     before = _newest(stores)
@@ -152,7 +156,7 @@ def prepare(
         max_data=max_data,
         delete_local=delete_local,
         stanford_lists=stanford_lists,
-        seed=seed,
+        seed=before.seed if before else seed,
         workers=stores.workers,
         progress=progress,
     )

@@ -118,7 +118,7 @@ def run(
     labels: Labels = None,
     stanford_lists: StanfordLists = None,
     model: Annotated[str, typer.Option(help="Backbone.")] = "efficientnet_lite0",
-    seed: Annotated[int, typer.Option(help="Seed of the split and the training.")] = 42,
+    seed: Annotated[int, typer.Option(help="Seed of the training, and of the first split.")] = 42,
     accept_labels: Annotated[
         bool, typer.Option("--accept-labels", help="Let the set of breeds change.")
     ] = False,
