@@ -23,9 +23,9 @@ from doggo.storage.buckets import Bucket
 from doggo.storage.photos import PhotoStore, Removal
 from doggo.storage.pixels import PixelKey, Place
 from doggo.storage.spool import Spool
-from doggo.vision import owner_step
 from doggo.vision.cores import available_cores
 from doggo.vision.photo import DEFAULT_SHORT_SIDE_PX, decoder_name
+from doggo.vision.step import step_name
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def preprocess(
     """
     if max_data is not None and max_data < 1:
         raise UsageError(f"--max-data must be at least 1, not {max_data}")
-    key = PixelKey(short_side_px, decoder_name(), owner_step.NAME)
+    key = PixelKey(short_side_px, decoder_name(), step_name())
     listed = NO_LISTS if stanford_lists is None else read_lists(stanford_lists)
     with store.exclusive("preprocess"), Spool(spool).session():
         shards = PixelMaker(
