@@ -131,7 +131,7 @@ def prepare(
     from doggo.preprocess.run import preprocess
 
     before = manifests.newest(stores.processed)
-    manifest = preprocess(
+    made = preprocess(
         store=stores.photos,
         raw=stores.raw,
         processed=stores.processed,
@@ -142,9 +142,11 @@ def prepare(
         stanford_lists=stanford_lists,
         seed=seed,
         workers=stores.workers,
+        new=stores.new,
         progress=progress,
     )
-    return Prepared(manifest=manifest, change=_change(stores, before, manifest) if before else None)
+    change = _change(stores, before, made.manifest) if before else None
+    return Prepared(manifest=made.manifest, change=change, left_out=made.left_out)
 
 
 def compare_datasets(stores: Stores, old_id: str, new_id: str | None = None) -> ManifestDiff:
