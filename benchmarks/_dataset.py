@@ -50,7 +50,7 @@ def make_dataset(photos: Path, work: Path, per_breed: int = 0) -> tuple[Manifest
         store, workers = PhotoStore(engine), os.cpu_count() or 1
         places = {"store": store, "raw": raw, "spool": work / "spool", "workers": workers}
         intake([linked], labels=None, **places)
-        manifest = preprocess(processed=processed, **places)
+        manifest = preprocess(processed=processed, **places).manifest
     finally:
         engine.dispose()
     return manifest, PixelReader(processed)

@@ -110,9 +110,9 @@ def run_ours(photos: Path, home: Path) -> tuple[float, float, int]:
     with peak_memory() as peak_mb:
         started = time.perf_counter()
         intake([photos], store=store, raw=raw, spool=spool)
-        manifest = preprocess(store=store, raw=raw, processed=processed, spool=spool)
+        made = preprocess(store=store, raw=raw, processed=processed, spool=spool)
         seconds = time.perf_counter() - started
-    assert manifest.rows
+    assert made.manifest.rows
     written = sum(path.stat().st_size for path in home.rglob("*") if path.is_file())
     return seconds, max(peak_mb), written
 

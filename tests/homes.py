@@ -13,6 +13,7 @@ from tests.pictures import encode, picture
 from doggo.core.records import Manifest
 from doggo.intake.report import IntakeReport
 from doggo.intake.run import intake
+from doggo.preprocess.made import Made
 from doggo.preprocess.run import preprocess
 from doggo.storage.buckets import Bucket
 from doggo.storage.bundles import BundleStore
@@ -68,6 +69,9 @@ class Home:
         return intake(paths, store=self.store, raw=self.raw, spool=self.spool, workers=2, **options)
 
     def prepare(self, **options: object) -> Manifest:
+        return self.make(**options).manifest
+
+    def make(self, **options: object) -> Made:
         return preprocess(
             store=self.store,
             raw=self.raw,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from doggo.core.records import Manifest
 from doggo.intake.report import Finding, IntakeReport
 from doggo.preprocess.diff import diff
+from doggo.preprocess.made import LeftOut
 from doggo.results import Prepared, Released, RunResult, intake_text
 
 
@@ -77,3 +80,38 @@ def test_a_run_that_changed_nothing_says_so_in_one_line() -> None:
     assert done.to_text() == ("intake; version 1 (doggo) was made from them and is in production")
     news = finished("a" * 16, "a" * 16)  # such as a newly quarantined file
     assert ": the same photos as before\nversion 1 (doggo)" in news.to_text()
+
+
+def left_out(number: int) -> LeftOut:
+    uri = f"gs://dogs/pug/{number}.jpg"
+    return LeftOut(photo_id=f"{number}", raw_uri=uri, reason="too_slow", detail="too slow")
+
+
+def test_photos_left_out_are_told_with_their_reason() -> None:
+    few = Prepared(manifest=dataset("a" * 16), change=None, left_out=(left_out(1),))
+    assert few.to_text().splitlines()[1:] == [
+        "  left out this time: 1; they stay in use",
+        "  left out: gs://dogs/pug/1.jpg: too slow",
+    ]
+    assert few.to_json()["left_out"] == [
+        {
+            "photo_id": "1",
+            "raw_uri": "gs://dogs/pug/1.jpg",
+            "reason": "too_slow",
+            "detail": "too slow",
+        }
+    ]
+    many = Prepared(
+        manifest=dataset("a" * 16), change=None, left_out=tuple(left_out(n) for n in range(30))
+    )
+    assert many.to_text().splitlines()[1:] == [
+        "  left out this time: 30; they stay in use",
+        "  left out: 30 files in gs://dogs/pug (0.jpg, 1.jpg, 2.jpg, ...): too slow",
+    ]
+
+
+def test_a_run_that_left_photos_out_says_so_even_if_nothing_else_is_new() -> None:
+    done = finished("a" * 16, "a" * 16, is_repeat=True)
+    done = replace(done, prepared=replace(done.prepared, left_out=(left_out(1),)))
+    assert "left out this time: 1" in done.to_text()
+    assert done.to_json()["left_out"] == done.prepared.to_json()["left_out"]

@@ -147,7 +147,7 @@ def prepare(
     from doggo.preprocess.run import preprocess
 
     before = _newest(stores)
-    manifest = preprocess(
+    made = preprocess(
         store=stores.photos,
         raw=stores.raw,
         processed=stores.processed,
@@ -158,9 +158,11 @@ def prepare(
         stanford_lists=stanford_lists,
         seed=before.seed if before else seed,
         workers=stores.workers,
+        new=stores.new,
         progress=progress,
     )
-    return Prepared(manifest=manifest, change=_change(stores, before, manifest) if before else None)
+    change = _change(stores, before, made.manifest) if before else None
+    return Prepared(manifest=made.manifest, change=change, left_out=made.left_out)
 
 
 def _newest(stores: Stores) -> Manifest | None:

@@ -12,8 +12,9 @@ from doggo.core.records import Manifest, QuarantineReason, Split
 from doggo.scored import Scored
 
 if TYPE_CHECKING:
-    from doggo.intake.report import Finding, IntakeReport
+    from doggo.intake.report import IntakeReport
     from doggo.preprocess.diff import ManifestDiff
+    from doggo.preprocess.made import LeftOut
     from doggo.train.run import ExperimentResult
 
 _LISTED = 10
@@ -40,7 +41,8 @@ def intake_text(report: IntakeReport) -> str:
     }
     lines = [f"  {name:<34} {len(found):>7,}" for name, found in counts.items()]
     for name in ("relabelled", "conflicts", "withdrawn", "quarantined", "ignored"):
-        lines += _listed(name, counts.get(name, report.withdrawn))
+        found = counts.get(name, report.withdrawn)
+        lines += _listed(name, [(one.path, one.detail or one.reason or "") for one in found])
     for breed in report.new_breeds:
         meant = f"; did you mean {breed.nearest}?" if breed.nearest else ""
         lines.append(f"  new breed: {breed.breed}, {breed.files:,} photos{meant}")
@@ -58,11 +60,15 @@ def _repeat_text(report: IntakeReport) -> str:
     return text
 
 
-def _listed(name: str, found: Sequence[Finding]) -> Iterator[str]:
-    """Yield a line a file with its reason; many of one folder with the same reason share one."""
+def _listed(name: str, found: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Yield a line a file with its reason; many of one folder with the same reason share one.
+
+    Args:
+        found: path or URL, and reason.
+    """
     alike = defaultdict[tuple[str, str], list[str]](list)
-    for item in found:
-        alike[str(PurePath(item.path).parent), item.detail or item.reason or ""].append(item.path)
+    for path, reason in found:
+        alike[path.rpartition("/")[0] or ".", reason].append(path)
     lines = list[tuple[str, int]]()
     for (folder, reason), paths in alike.items():
         if len(paths) > _ALIKE:
@@ -183,10 +189,12 @@ class Prepared:
 
     Attributes:
         change: None for the first dataset.
+        left_out: photos in use that could not be decoded this time.
     """
 
     manifest: Manifest
     change: ManifestDiff | None
+    left_out: Sequence[LeftOut] = ()
 
     @property
     def is_as_before(self) -> bool:
@@ -201,6 +209,7 @@ class Prepared:
             "breeds": len(manifest.breeds),
             "splits": {split.value: len(manifest.of(split)) for split in Split},
             "short_side_px": manifest.short_side_px,
+            "left_out": [asdict(one) for one in self.left_out],
             "change": self.change.to_json() if self.change else None,
         }
 
@@ -211,9 +220,13 @@ class Prepared:
             f"dataset {manifest.manifest_id}: {len(manifest.rows):,} photos of "
             f"{len(manifest.breeds)} breeds ({sides})"
         )
-        if self.is_as_before:
-            return f"{text}: the same photos as before"
-        return f"{text}\n{self.change}" if self.change else text
+        lines = [f"{text}: the same photos as before" if self.is_as_before else text]
+        if self.left_out:
+            lines.append(f"  left out this time: {len(self.left_out):,}; they stay in use")
+            lines += _listed("left out", [(one.raw_uri, one.detail) for one in self.left_out])
+        if self.change and not self.is_as_before:
+            lines.append(str(self.change))
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,6 +250,7 @@ class RunResult:
             "intake": self.intake,
             "manifest_id": dataset["manifest_id"],
             "photos": dataset["photos"],
+            "left_out": dataset["left_out"],
             "change": dataset["change"],
             **self.released.to_json(),
             "timings_s": {timing.stage: round(timing.seconds, 2) for timing in self.timings},
@@ -246,7 +260,7 @@ class RunResult:
     def changed_nothing(self) -> bool:
         """Whether photos, dataset and version are those of before, and the gate was not asked."""
         released = self.released
-        as_before = self.is_repeat and self.prepared.is_as_before
+        as_before = self.is_repeat and self.prepared.is_as_before and not self.prepared.left_out
         return as_before and released.already and not released.decision
 
     def to_text(self) -> str:

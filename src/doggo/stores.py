@@ -30,6 +30,7 @@ class Stores:
             fastest allowed.
         open_bucket: opens another bucket by its URL, with this installation's credentials.
         weights: folder of ImageNet weights that the owner downloaded, if there is one.
+        new: these are the buckets and the database for new photos.
     """
 
     photos: PhotoStore
@@ -43,6 +44,7 @@ class Stores:
     tracker: TolerantTracker
     open_bucket: Callable[[str], Bucket]
     weights: Path | None
+    new: bool = False
 
     @property
     def forced_pair(self) -> Pair | None:

@@ -110,6 +110,7 @@ def open_stores(*, new: bool = False, write: bool = True) -> Iterator[Stores]:
             weights=chosen.weights,
             tracker=open_tracker(),
             open_bucket=bucket_at,
+            new=new,
         )
     finally:
         engine.dispose()

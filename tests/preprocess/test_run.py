@@ -8,13 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.commands import decoding_processes
 from tests.homes import Home, drawn_folder, jpeg, near, write_folder
+from tests.own_step import Installation
+from tests.pictures import encode
 
 from doggo.core.errors import InputError, StorageError, UsageError
 from doggo.core.records import Manifest, Origin, Split
 from doggo.storage.disk import HEADROOM_BYTES
 from doggo.storage.manifests import load, saved_ids
+from doggo.storage.photos import Removal
 from doggo.storage.pixels import PixelIndex
 from doggo.storage.shards import PixelReader
 from doggo.vision.photo import canonical
@@ -264,6 +268,77 @@ def test_a_killed_decoder_does_not_stop_the_run(home: Home, tmp_path: Path) -> N
     assert killed
     assert len(manifest.rows) == 200
     check_pixels(home, manifest, 100)
+
+
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "os._exit(3)", "np.exit_now()"])
+def test_a_photo_whose_decoder_dies_is_only_left_out(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    home.take_in(drawn_folder(tmp_path / "photos", breeds=2, photos=5))
+    white = encode(Image.new("RGB", (160, 128), "white"), "JPEG")
+    home.take_in(write_folder(tmp_path / "white", {"pug": [white]}))
+    # Such as the kernel does where memory is short; the decoder has no fault of its own to show.
+    mine = Installation(tmp_path / "mine")
+    workers = mine.step.parents[1] / "preprocess" / "worker.py"
+    text = workers.read_text().replace(
+        "        image_HWC = canonical(data, short_side_px)\n",
+        "        image_HWC = canonical(data, short_side_px)\n"
+        f"        import os\n        if image_HWC.min() > 250:\n            {end}\n",
+    )
+    workers.write_text(text.replace("import hashlib\n", "import hashlib\nimport numpy as np\n"))
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONPATH", mine.path)
+        made = home.make(short_side_px=100)
+    assert len(made.manifest.rows) == 10
+    [left_out] = made.left_out
+    assert left_out.reason == "decoder_failed"
+    assert left_out.raw_uri.endswith(f"/pug/{left_out.photo_id}.jpg")
+    assert home.store.ledger.quarantined() == []
+    again = home.make(short_side_px=100)
+    assert (len(again.manifest.rows), again.left_out) == (11, ())
+
+
+def too_much(home: Home, tmp_path: Path) -> None:
+    """Take in eleven photos, one of them too large to be decoded for a short side of 1024 px."""
+    wide = encode(Image.new("RGB", (7_000, 2_800), "white"), "JPEG")
+    home.take_in(drawn_folder(tmp_path / "photos", breeds=1, photos=10))
+    home.take_in(write_folder(tmp_path / "wide", {"pug": [wide]}))
+
+
+def test_a_photo_that_one_short_side_is_too_much_for_is_left_out_there_alone(
+    home: Home, tmp_path: Path
+) -> None:
+    too_much(home, tmp_path)
+    before = home.prepare()
+    larger = home.make(short_side_px=1024)
+    assert (len(before.rows), len(larger.manifest.rows)) == (11, 10)
+    [left_out] = larger.left_out
+    assert left_out.reason == "too_many_pixels"
+    assert "decoding this JPEG of 7,000 x 2,800 px takes about" in left_out.detail
+    assert home.store.ledger.quarantined() == []
+    assert home.prepare() == before
+
+
+def test_where_no_photo_can_be_decoded_one_is_named_with_its_reason(
+    home: Home, tmp_path: Path
+) -> None:
+    wide = encode(Image.new("RGB", (7_000, 2_800), "white"), "JPEG")
+    home.take_in(write_folder(tmp_path / "wide", {"pug": [wide]}))
+    with pytest.raises(InputError, match=r"no photo can be decoded, such as .*\.jpg: decoding"):
+        home.prepare(short_side_px=1024)
+    assert len(home.prepare().rows) == 1
+
+
+def test_what_an_earlier_doggo_set_aside_for_one_short_side_comes_back_by_intake(
+    home: Home, tmp_path: Path
+) -> None:
+    home.take_in(drawn_folder(tmp_path / "photos", breeds=1, photos=4))
+    first = home.prepare()
+    photo_id = first.rows[0].photo_id
+    home.store.remove([Removal(photo_id, "too_many_pixels", "too large for 1024 px")])
+    assert len(home.prepare().rows) == 3
+    home.take_in(tmp_path / "photos")
+    assert home.prepare() == first
 
 
 def test_users_photos_are_apart_from_the_owners(home: Home, tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doggo.core.records import Photo, Split
+from doggo.core.records import ManifestRow, Photo, Split
 from doggo.preprocess.split import assign_sides, choose, misfits, side_by_hash
+from doggo.train.sample import check_trainable
 
 
 def photo(breed: str, number: int, group: str | None = None, side: Split | None = None) -> Photo:
@@ -110,17 +111,62 @@ def test_another_seed_splits_otherwise() -> None:
 
 
 @given(COLLECTIONS, st.integers(1, 60))
-def test_max_data_keeps_the_proportions(sizes: list[list[int]], count: int) -> None:
+def test_max_data_keeps_the_proportions_of_sides_and_of_breeds_within_them(
+    sizes: list[list[int]], count: int
+) -> None:
     photos = [p for place, some in enumerate(sizes) for p in breed_of(f"b{place}", some)]
     sides = assign_sides(photos, {})
     chosen = choose(photos, sides, count, 42)
     assert len(chosen) == min(count, len(photos))
-    by_breed = Counter(p.breed for p in photos)
-    for breed, size in by_breed.items():
-        got = sum(p.photo_id in chosen for p in photos if p.breed == breed)
+    of_side = Counter(sides[p.photo_id] for p in photos)
+    got_of_side = Counter(sides[photo_id] for photo_id in chosen)
+    for side, size in of_side.items():
         exact = min(count, len(photos)) * size / len(photos)
-        assert exact - 1 < got < exact + 1
+        assert exact - 1 < got_of_side[side] < exact + 1
+    cells = Counter((sides[p.photo_id], p.breed) for p in photos)
+    got = Counter((sides[p.photo_id], p.breed) for p in photos if p.photo_id in chosen)
+    for (side, breed), size in cells.items():
+        exact = got_of_side[side] * size / of_side[side]
+        assert exact - 1 < got[side, breed] < exact + 1
     assert choose(list(reversed(photos)), sides, count, 42) == chosen
+
+
+@pytest.mark.parametrize(
+    ("count", "breeds", "train", "validation", "test"),
+    [(60, 34, 34, 11, 15), (120, 68, 68, 22, 30), (240, 120, 136, 44, 60), (360, 120, 204, 66, 90)],
+)
+def test_few_photos_of_many_breeds_still_make_a_model(
+    count: int, breeds: int, train: int, validation: int, test: int
+) -> None:
+    photos = [p for place in range(120) for p in breed_of(f"b{place}", [1] * 60)]
+    sides = assign_sides(photos, {})
+    chosen = choose(photos, sides, count, 42)
+    rows = [as_row(p, sides[p.photo_id]) for p in photos if p.photo_id in chosen]
+    assert Counter(row.split for row in rows) == {
+        Split.TRAIN: train,
+        Split.VALIDATION: validation,
+        Split.TEST: test,
+    }
+    assert len(check_trainable(rows)) == breeds
+    if count >= 240:  # no breed makes up for another
+        assert set(Counter(row.breed for row in rows).values()) == {count // 120}
+
+
+def as_row(photo: Photo, side: Split) -> ManifestRow:
+    return ManifestRow(
+        photo_id=photo.photo_id,
+        raw_uri=photo.raw_key,
+        breed=photo.breed,
+        split=side,
+        sha256=photo.photo_id,
+        group_id=photo.group_id,
+        shard="",
+        offset=0,
+        height_px=1,
+        width_px=1,
+        origin=photo.origin,
+        may_be_shown=True,
+    )
 
 
 @given(COLLECTIONS, st.integers(0, 99), st.randoms(use_true_random=False))

@@ -75,3 +75,4 @@ def test_photos_that_cannot_make_a_model_give_one_line(rows: tuple[object, ...],
     with pytest.raises(InputError, match=said) as caught:
         check_trainable(rows)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
+    assert "larger `--max-data`" in str(caught.value) or not rows

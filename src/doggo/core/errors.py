@@ -4,6 +4,7 @@
     ├── UsageError             the command or its options are wrong (exit code 2)
     ├── PhotoError             this picture cannot be used; carries a Rejection
     ├── InputError             the photos or labels given cannot make a model
+    ├── StepError              the owner's processing step failed, or made no picture of a photo
     ├── StorageError           a bucket, a disk or the database refused
     ├── WeightsError           pre-trained weights are missing or not those of this network
     ├── BundleError            a bundle is incomplete, altered or does not answer
@@ -57,6 +58,10 @@ class PhotoError(DoggoError):
 
 class InputError(DoggoError):
     """The photos, labels or paths given cannot make what was asked for."""
+
+
+class StepError(DoggoError):
+    """The owner's processing step failed, or made of a photo what is no picture."""
 
 
 class StorageError(DoggoError):

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doggo.nets.cut import cut
-from doggo.vision import owner_step
 from doggo.vision.bundle import PARITY_TOLERANCE
 from doggo.vision.embeddings import EmbeddingCache, EmbeddingKey
 from doggo.vision.photo import decoder_name
 from doggo.vision.predictor import Predictor
 from doggo.vision.runtime import Session, open_session
+from doggo.vision.step import step_name
 from doggo.vision.verdict import Evidence
 
 F32 = NDArray[np.float32]
@@ -93,6 +93,6 @@ def kept_features(
             view=predictor.bundle.view,
             pair=predictor.pair,
             decoder=decoder_name(),
-            step=owner_step.NAME,
+            step=step_name(),
         ),
     )

@@ -27,11 +27,11 @@ from doggo.nets.candidate import CandidateInfo, load_candidate
 from doggo.nets.network import DogNet, features_sha256
 from doggo.storage.disk import need_disk
 from doggo.storage.shards import PixelReader
-from doggo.vision import owner_step
 from doggo.vision.bundle import NETWORK_FILE, Bundle, Parity, seal, write_validation
 from doggo.vision.embeddings import EmbeddingCache
 from doggo.vision.photo import decoder_name
 from doggo.vision.runtime import Opener, open_session
+from doggo.vision.step import step_name
 
 _DRAWN = 8
 _FORMATS = 3  # each holds the weights once
@@ -131,7 +131,7 @@ def _bundle(
         labels=info.labels,
         view=info.view,
         decoder=decoder_name() if manifest is None else manifest.decoder,
-        step=owner_step.NAME if manifest is None else manifest.step,
+        step=step_name() if manifest is None else manifest.step,
         temperature=measured.calibration.temperature,
         thresholds=measured.calibration.thresholds,
         calibration=measured.calibration.note,

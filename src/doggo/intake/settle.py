@@ -34,9 +34,9 @@ from doggo.storage.photos import PhotoStore
 from doggo.storage.pixels import PixelKey, Place
 from doggo.storage.shards import map_shard
 from doggo.storage.spool import Spool
-from doggo.vision import owner_step
 from doggo.vision.perceptual import same_picture
 from doggo.vision.photo import DEFAULT_SHORT_SIDE_PX, canonical, decoder_name
+from doggo.vision.step import step_name
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Settler:
         self._spool = spool
         self._origin = origin
         self._unread = store.ledger.unread()
-        self._key = PixelKey(DEFAULT_SHORT_SIDE_PX, decoder_name(), owner_step.NAME)
+        self._key = PixelKey(DEFAULT_SHORT_SIDE_PX, decoder_name(), step_name())
         self._stored_pixels = lru_cache(maxsize=64)(self._decode_stored)
 
     def settle(self, answered: Sequence[tuple[Batch, Sequence[Fact]]]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from doggo.core.errors import Rejection, StorageError
+from doggo.core.errors import StorageError
 from doggo.core.progress import Progress
 from doggo.core.records import Origin, Photo, QuarantineReason
 from doggo.preprocess.worker import Chunk, Decoded
@@ -32,6 +32,7 @@ _CHUNK_TIMEOUT_S = 300.0
 _FILE_TIMEOUT_S = 30.0
 _LARGEST_CHUNK, _SMALLEST_CHUNK = 128, 16
 _ADOPTED_TOGETHER = 32  # shards for one transaction
+_LOST = "decoder_failed"
 _LIVE_FRACTION = 0.9  # a spool shard with more waste than a tenth is written anew
 
 
@@ -105,11 +106,15 @@ class PixelMaker:
 
     def decode_missing(
         self, photos: Sequence[Photo], raw: Bucket, workers: int, progress: Progress
-    ) -> set[str]:
-        """Decode the photos that have no pixels yet; return the ids of those that cannot be.
+    ) -> list[Decoded]:
+        """Decode the photos that have no pixels yet; return those that are whole and have none.
+
+        They stay in use: it is not their fault but this short side's, a decoder's or a kill's.
+        Those whose raw object is damaged are taken out of use.
 
         Raises:
             StorageError: the disk has no room for their pixels, or something refuses.
+            StepError: the owner's step is not in order.
         """
         missing = [photo for photo in photos if photo.photo_id not in self.places]
         if missing:
@@ -120,7 +125,7 @@ class PixelMaker:
             self._chunk(missing[start : start + size], raw)
             for start in range(0, len(missing), size)
         )
-        done, removed = 0, set[str]()
+        done, left_out = 0, list[Decoded]()
         decoder = Workers[Chunk, tuple[Decoded, ...]](
             _DECODER, count=workers, timeout_s=_CHUNK_TIMEOUT_S
         )
@@ -133,10 +138,10 @@ class PixelMaker:
                     else [(chunk, answer)]
                 )
                 for part, decoded in answers:
-                    removed |= self._keep(part, decoded)
+                    left_out += self._keep(part, decoded)
                 done += len(chunk.files)
                 progress("preprocess", done, len(missing))
-        return removed
+        return left_out
 
     def _chunk(self, photos: Sequence[Photo], raw: Bucket) -> Chunk:
         raw.fetch([photo.raw_key for photo in photos])
@@ -147,7 +152,10 @@ class PixelMaker:
         )
 
     def _one_by_one(self, chunk: Chunk, lost: Lost) -> Iterator[tuple[Chunk, tuple[Decoded, ...]]]:
-        """Decode a chunk again photo by photo after its process died, to find which it was."""
+        """Decode a chunk again photo by photo after its process died, to find which it was.
+
+        Which may not be its fault: the kernel ends processes where memory is short, a disk stalls.
+        """
         log.warning("decode_chunk_lost reason=%s photos=%d", lost.reason, len(chunk.files))
         lone = Workers[Chunk, tuple[Decoded, ...]](_DECODER, count=1, timeout_s=_FILE_TIMEOUT_S)
         singles = [
@@ -159,21 +167,16 @@ class PixelMaker:
                 assert answer is not None
                 if isinstance(answer, Lost):
                     detail = f"the decoder could not cope with it: {answer.reason}"
-                    photo_id = single.files[0][0]
-                    yield single, (Decoded(photo_id, reason=Rejection.BROKEN, detail=detail),)
+                    yield single, (Decoded(single.files[0][0], reason=_LOST, detail=detail),)
                 else:
                     yield single, answer
 
-    def _keep(self, chunk: Chunk, decoded: Sequence[Decoded]) -> set[str]:
-        """Adopt a decoded shard; return the ids of photos that had to be taken out of use."""
-        removals = [Removal(one.photo_id, one.reason, one.detail) for one in decoded if one.reason]
-        if removals:
-            self._check_bucket(chunk, removals)
-            for removal in removals:
-                log.warning(
-                    "photo_quarantined photo_id=%s reason=%s", removal.photo_id, removal.reason
-                )
-            self._store.remove(removals)
+    def _keep(self, chunk: Chunk, decoded: Sequence[Decoded]) -> list[Decoded]:
+        """Adopt a decoded shard and take damaged photos out of use; return those left out."""
+        self._remove(chunk, [one for one in decoded if one.damaged])
+        left_out = [one for one in decoded if one.reason and not one.damaged]
+        for one in left_out:
+            log.warning("photo_left_out photo_id=%s reason=%s", one.photo_id, one.reason)
         places = tuple(
             Place(one.photo_id, one.offset, one.height_px, one.width_px)
             for one in decoded
@@ -183,7 +186,17 @@ class PixelMaker:
         self._spool.mark(shard.path, shard.key, shard.origin, places)
         if places:
             self._adopt({shard: places})
-        return {removal.photo_id for removal in removals}
+        return left_out
+
+    def _remove(self, chunk: Chunk, damaged: Sequence[Decoded]) -> None:
+        if damaged:
+            removals = [Removal(one.photo_id, str(one.reason), one.detail) for one in damaged]
+            self._check_bucket(chunk, removals)
+            for removal in removals:
+                log.warning(
+                    "photo_quarantined photo_id=%s reason=%s", removal.photo_id, removal.reason
+                )
+            self._store.remove(removals)
 
     def _check_bucket(self, chunk: Chunk, removals: Sequence[Removal]) -> None:
         """Do not take a bucket that is not mounted for photos that are lost."""

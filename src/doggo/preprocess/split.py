@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from doggo.core.records import Photo, Split
@@ -26,6 +26,8 @@ Name = TypeVar("Name", bound=str)
 
 NO_LISTS: Mapping[str, Split] = {}
 """photo_id → `train` or `test` as somebody's official lists say; here nobody's."""
+
+NOTHING_OWED: Mapping[str, float] = {}
 
 
 def assign_sides(
@@ -95,25 +97,47 @@ def side_by_hash(seed: int, group_id: str, test_fraction: float = TEST_FRACTION)
 
 
 def choose(photos: Sequence[Photo], sides: Mapping[str, Split], count: int, seed: int) -> set[str]:
-    """Return the ids of `count` photos, in the same proportions of breeds and sides.
+    """Return the ids of `count` photos, in the same proportions of sides, and breeds within them.
 
-    Shares are rounded by largest remainder; which photos it is goes by a hash, so that a larger
-    count keeps most of a smaller one's photos.
+    Sides come first: rounded within each breed, a small side would vanish from all of them at
+    once. Which photos it is goes by a hash, so that a larger count keeps most of a smaller one's.
 
     Args:
         sides: photo_id → side.
     """
-    cells = defaultdict[tuple[str, Split], list[str]](list)
+    cells = defaultdict[tuple[Split, str], list[str]](list)
     for photo in photos:
-        cells[photo.breed, sides[photo.photo_id]].append(photo.photo_id)
-    breeds = Counter(photo.breed for photo in photos)
+        cells[sides[photo.photo_id], photo.breed].append(photo.photo_id)
     chosen = set[str]()
-    for breed, quota in _shares(breeds, count, seed).items():
-        sizes = {side: len(cells[breed, side]) for side in Split if (breed, side) in cells}
-        for side, some in _shares(sizes, quota, seed).items():
-            ordered = sorted(cells[breed, side], key=lambda id_: _place(seed, id_))
-            chosen.update(ordered[:some])
+    for cell, some in _quotas({cell: len(ids) for cell, ids in cells.items()}, count, seed).items():
+        ordered = sorted(cells[cell], key=lambda id_: _place(seed, id_))
+        chosen.update(ordered[:some])
     return chosen
+
+
+def _quotas(
+    sizes: Mapping[tuple[Split, str], int], count: int, seed: int
+) -> dict[tuple[Split, str], int]:
+    """Share `count` out to sides, then each side's share to its breeds.
+
+    What rounding down leaves of a side goes to breeds that also train, since nobody can learn a
+    breed that is only tested, and among those to the ones that came off worst so far.
+    """
+    by_side = {
+        side: {breed: size for (other, breed), size in sizes.items() if other is side}
+        for side in (Split.TRAIN, Split.VALIDATION, Split.TEST)
+    }
+    shares = _shares({side: sum(of.values()) for side, of in by_side.items()}, count, seed)
+    quotas = dict[tuple[Split, str], int]()
+    trained, owed = set[str](), defaultdict[str, float](float)
+    for side, of in by_side.items():
+        given = _shares(of, shares[side], seed, first=trained, owed=owed)
+        for breed, some in given.items():
+            quotas[side, breed] = some
+            owed[breed] += shares[side] * of[breed] / sum(of.values()) - some
+        if side is Split.TRAIN:
+            trained = {breed for breed, some in given.items() if some}
+    return quotas
 
 
 def _groups(photos: Iterable[Photo], listed: Mapping[str, Split], split: Split) -> set[str]:
@@ -143,18 +167,36 @@ def _stratified(photos: Iterable[Photo], seed: int, test_fraction: float) -> dic
     return sides
 
 
-def _shares(sizes: Mapping[Name, int], count: int, seed: int) -> dict[Name, int]:
-    """Share `count` out in proportion to `sizes`, by largest remainder; ties go by hash."""
+def _shares(
+    sizes: Mapping[Name, int],
+    count: int,
+    seed: int,
+    *,
+    first: Collection[str] = (),
+    owed: Mapping[str, float] = NOTHING_OWED,
+) -> dict[Name, int]:
+    """Share `count` out in proportion to `sizes`, by largest remainder; ties go by hash.
+
+    Args:
+        first: who comes first for what is left by rounding down.
+        owed: what is added to a remainder.
+    """
     total = sum(sizes.values())
     if count >= total:
         return dict(sizes)
     exact = {name: count * size / total for name, size in sizes.items()}
     shares = {name: int(share) for name, share in exact.items()}
     left = count - sum(shares.values())
-    by_remainder = sorted(
-        sizes, key=lambda name: (shares[name] - exact[name], _place(seed, name), name)
+    by_need = sorted(
+        (name for name in sizes if shares[name] < exact[name]),
+        key=lambda name: (
+            name not in first,
+            shares[name] - exact[name] - owed.get(name, 0.0),
+            _place(seed, name),
+            name,
+        ),
     )
-    for name in by_remainder[:left]:
+    for name in by_need[:left]:
         shares[name] += 1
     return shares
 

@@ -32,7 +32,11 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Where a photo's pixels are in the shard, or why there are none (`reason` is set)."""
+    """Where a photo's pixels are in the shard, or why there are none (`reason` is set).
+
+    Attributes:
+        damaged: the raw object is lost, whoever reads it; else this decoding did not succeed.
+    """
 
     photo_id: str
     offset: int = 0
@@ -40,6 +44,7 @@ class Decoded:
     width_px: int = 0
     reason: str | None = None
     detail: str = ""
+    damaged: bool = False
 
 
 def decode_chunk(chunk: Chunk) -> tuple[Decoded, ...]:
@@ -47,6 +52,7 @@ def decode_chunk(chunk: Chunk) -> tuple[Decoded, ...]:
 
     Raises:
         StorageError: the shard cannot be written.
+        StepError: the owner's step is not in order.
     """
     try:
         with ShardWriter(Path(chunk.shard)) as shard:
@@ -63,10 +69,10 @@ def _decode(photo_id: str, path: Path, shard: ShardWriter, short_side_px: int) -
         data = path.read_bytes()
     except OSError as error:
         detail = f"its raw object: {explain_os_error(error)}"
-        return Decoded(photo_id, reason=QuarantineReason.UNREADABLE, detail=detail)
+        return Decoded(photo_id, reason=QuarantineReason.UNREADABLE, detail=detail, damaged=True)
     if hashlib.sha256(data).hexdigest() != photo_id:
         detail = "its raw object was altered since intake"
-        return Decoded(photo_id, reason=Rejection.BROKEN, detail=detail)
+        return Decoded(photo_id, reason=Rejection.BROKEN, detail=detail, damaged=True)
     try:
         image_HWC = canonical(data, short_side_px)
     except PhotoError as error:

@@ -26,7 +26,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from doggo.core.errors import BusyError, NoModelError, PhotoError
+from doggo.core.errors import BusyError, DoggoError, NoModelError
 from doggo.core.records import Prediction
 from doggo.vision.cores import available_cores
 from doggo.vision.verdict import Evidence
@@ -203,7 +203,7 @@ class Batcher:
             return None
         try:
             return job.model.view(job.data)
-        except PhotoError as error:
+        except DoggoError as error:
             # Its frames hold the photo and this job, which holds the error: 20 MiB in a circle.
             self._deliver([(job, error.with_traceback(None))])
             return None

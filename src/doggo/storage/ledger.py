@@ -27,8 +27,11 @@ from doggo.storage.database import (
     values_of,
 )
 
-DAMAGED = frozenset({Rejection.BROKEN.value, QuarantineReason.UNREADABLE.value})
-"""Quarantine reasons of a photo whose raw object was lost: handing it in again restores it."""
+DAMAGED = frozenset({*(why.value for why in Rejection), QuarantineReason.UNREADABLE.value})
+"""Quarantine reasons of a photo whose raw object was lost: handing it in again restores it.
+
+Any rejection: until 2026-11 preprocess set photos aside that one short side was too much for.
+"""
 
 HOW_TO_SOLVE = (
     "move or delete the wrong file and run intake on the folder that held it, "

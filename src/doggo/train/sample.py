@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from doggo.core.errors import InputError
 from doggo.core.records import ManifestRow, Split
 
+_OR_MORE = ", or preprocess again with a larger `--max-data` if you gave one"
+
 
 def sample(
     rows: Sequence[ManifestRow], *, n_labels: int | None, n_samples: int | None, seed: int
@@ -58,20 +60,21 @@ def check_trainable(rows: Sequence[ManifestRow]) -> tuple[str, ...]:
     if len(breeds) == 1:
         raise InputError(
             f"all photos show one breed ({breeds[0]}): a model needs two breeds to tell apart, "
-            "add photos of another"
+            f"add photos of another{_OR_MORE}"
         )
     trained = Counter(row.breed for row in rows if row.split == Split.TRAIN)
     without = [breed for breed in breeds if not trained[breed]]
     if without:
         raise InputError(
             f"{len(without)} of {len(breeds)} breeds have no photo to train on ({_few(without)}): "
-            "add photos of them"
+            f"add photos of them{_OR_MORE}"
         )
     validated = {row.breed for row in rows if row.split == Split.VALIDATION}
     if len(validated) < 2:
         raise InputError(
             f"the validation photos show {len(validated)} of {len(breeds)} breeds, and no model "
             "can be chosen with fewer than two: add photos, about four a breed are enough"
+            f"{_OR_MORE}"
         )
     return breeds
 

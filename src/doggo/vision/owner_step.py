@@ -3,7 +3,8 @@
 `process` runs at the end of `canonical`, so training, evaluation and serving all see its result.
 Change it (crop away a frame, equalise the light, ...), give it another `NAME`, and preprocess
 again: the name is stored in every manifest and bundle, and a bundle made with another step is
-not mixed with this one. It must be deterministic and quick, and keep the picture's size and type.
+not mixed with this one. It must be deterministic and quick, and its result uint8 RGB and no larger
+than the picture that came. A slip in here stops whatever runs, in one line; no photo is blamed.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from doggo import __version__
 from doggo.core.errors import PhotoError, Rejection
-from doggo.vision import owner_step
 from doggo.vision.decode import RE_ENCODED, decode_small, full_frame, small_frame
 from doggo.vision.exif import turn_upright
 from doggo.vision.header import MAX_BYTES, Format, Header, parse_header
@@ -29,6 +28,7 @@ from doggo.vision.limits import (
 )
 from doggo.vision.metadata import as_png, without_metadata
 from doggo.vision.refusal import explained
+from doggo.vision.step import take_step
 
 __all__ = [
     "DEFAULT_SHORT_SIDE_PX",
@@ -74,16 +74,17 @@ def canonical(data: bytes, short_side_px: int = DEFAULT_SHORT_SIDE_PX) -> NDArra
     versions, whatever the number of threads.
 
     Returns:
-        uint8 [H, W, 3], contiguous; the owner's step (`owner_step.process`) has run.
+        uint8 [H, W, 3], contiguous; the owner's step (`step.py`) has run.
 
     Raises:
         PhotoError: for every picture that cannot be used, with the reason.
+        StepError: the owner's step is not in order.
     """
     header = _checked(data, short_side_px)
     with explained(header.format.name):
         clean = without_metadata(data, header)
         image_HWC = decode_small(clean, header, short_side_px)
-    return owner_step.process(turn_upright(image_HWC, header.orientation))
+    return take_step(turn_upright(image_HWC, header.orientation))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ def prepare(data: bytes, short_side_px: int = DEFAULT_SHORT_SIDE_PX) -> Prepared
 
     Raises:
         PhotoError: for every picture that cannot be used, with the reason.
+        StepError: the owner's step is not in order.
     """
     header = _checked(data, short_side_px)
     if header.format in RE_ENCODED:
@@ -113,7 +115,7 @@ def prepare(data: bytes, short_side_px: int = DEFAULT_SHORT_SIDE_PX) -> Prepared
     with explained(header.format.name):
         clean = without_metadata(data, header)
         image_HWC = decode_small(clean, header, short_side_px)
-    image_HWC = owner_step.process(turn_upright(image_HWC, header.orientation))
+    image_HWC = take_step(turn_upright(image_HWC, header.orientation))
     return Prepared(header, clean, header.format.value, image_HWC)
 
 
@@ -123,7 +125,7 @@ def _prepare_as_png(data: bytes, header: Header, short_side_px: int) -> Prepared
         clean = as_png(frame)
         image_HWC = small_frame(frame, short_side_px)
     _checked(clean, short_side_px)  # whoever reads it later meets the limits of a PNG
-    return Prepared(header, clean, Format.PNG.value, owner_step.process(image_HWC))
+    return Prepared(header, clean, Format.PNG.value, take_step(image_HWC))
 
 
 def read_limited(path: Path) -> bytes:

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from doggo.core.errors import BundleError, PhotoError
 from doggo.core.records import BreedProbability, ModelRef, Prediction
-from doggo.vision import owner_step
 from doggo.vision.bundle import NETWORK_FILE, Bundle, bundle_sha256, bundle_version, read_bundle
 from doggo.vision.pairs import Pair, choose_pair, usable_pairs
 from doggo.vision.photo import canonical, decoder_name
 from doggo.vision.runtime import Opener, Session, open_session
+from doggo.vision.step import step_name
 from doggo.vision.verdict import Evidence, calibrated
 
 U8 = NDArray[np.uint8]
@@ -69,10 +69,10 @@ class Predictor:
             UsageError: this machine cannot run `pair`.
         """
         bundle = read_bundle(folder, expect_sha256=expect_sha256)
-        if bundle.step != owner_step.NAME:
+        if bundle.step != step_name():
             raise BundleError(
                 f"{folder} was made with the processing step {bundle.step!r}, this installation "
-                f"has {owner_step.NAME!r}: its photos would look different; train again"
+                f"has {step_name()!r}: its photos would look different; train again"
             )
         if bundle.decoder != decoder_name():
             logger.info("decoder_differs bundle=%r here=%r", bundle.decoder, decoder_name())
