@@ -12,6 +12,8 @@ import numpy as np
 import pillow_heif
 from PIL import Image, ImageCms, ImageFilter, PngImagePlugin
 
+from doggo.vision.photo import prepare
+
 SECRETS = (b"Zanzibar", b"DoggoCam 3000", b"-6.1659", b"taken by Ada")
 _GPS_LATITUDE, _GPS_LONGITUDE = 2, 4
 
@@ -153,3 +155,9 @@ def _icc_profile(kind: bytes, bodies: Mapping[bytes, bytes]) -> bytes:
     )
     body = header[4:] + struct.pack(">I", len(bodies)) + table + blob
     return struct.pack(">I", len(body) + 4) + body
+
+
+def stripped(data: bytes) -> tuple[bytes, str]:
+    """A file as intake keeps it, without metadata, and what its name ends in."""
+    prepared = prepare(data)
+    return prepared.clean, prepared.extension

@@ -69,3 +69,9 @@ def test_two_folders_of_one_name_have_two_reports(tmp_path: Path) -> None:
 def test_without_a_model_there_is_nothing_to_evaluate(tmp_path: Path) -> None:
     with pytest.raises(NoModelError, match="doggo bootstrap"):
         flow.evaluate_version(open_stores(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.JSON"])
+def test_a_report_that_its_json_would_overwrite_is_refused_first(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=r"give --out .*x\.html"):
+        flow.evaluate_version(open_stores(tmp_path), out=tmp_path / name)

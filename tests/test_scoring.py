@@ -10,10 +10,13 @@ import pytest
 from tests.archives import write_tar
 from tests.homes import jpeg
 from tests.pictures import picture
+from tests.tiny_bundle import make_bundle
 
-from doggo.core.errors import InputError, PhotoError
-from doggo.scoring import labelled_folder
+from doggo.core.errors import InputError, PhotoError, StorageError
+from doggo.scoring import labelled_folder, score
+from doggo.vision.pairs import REFERENCE
 from doggo.vision.photo import canonical
+from doggo.vision.predictor import Predictor
 
 
 def test_photos_to_score_may_lie_in_an_archive(tmp_path: Path) -> None:
@@ -40,3 +43,14 @@ def test_a_folder_without_labels_is_told_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(jpeg(1))
     with pytest.raises(InputError, match="put them into a folder per breed"):
         labelled_folder(tmp_path)
+
+
+def test_a_json_that_the_disk_refuses_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "pug").mkdir(parents=True)
+    (tmp_path / "photos" / "pug" / "a.jpg").write_bytes(jpeg(1))
+    photos, _ = labelled_folder(tmp_path / "photos")
+    predictor = Predictor.load(make_bundle(tmp_path / "bundle"), pair=REFERENCE)
+    (tmp_path / "report.json").mkdir()
+    with pytest.raises(StorageError, match=r"cannot write .*report\.json"):
+        score(predictor, photos, data="pugs", out=tmp_path / "report.html")
+    assert (tmp_path / "report.html").is_file()

@@ -24,7 +24,7 @@ from doggo.production import in_production
 from doggo.release import Release
 from doggo.results import Prepared, Released, RunResult, intake_text, nothing_usable
 from doggo.scored import Scored
-from doggo.scoring import labelled_folder, score, test_photos
+from doggo.scoring import json_beside, labelled_folder, score, test_photos
 from doggo.storage import manifests
 from doggo.stores import Stores
 from doggo.timings import Stopwatch
@@ -217,7 +217,7 @@ def experiment(
         config,
         manifest,
         pixels=PixelReader(stores.processed),
-        cache=stores.embeddings,
+        cache=stores.model_cache,
         tracker=stores.tracker,
         runtime=stores.forced_runtime,
         weights=stores.weights,
@@ -260,7 +260,7 @@ def grid(
         options,
         manifest,
         pixels=PixelReader(stores.processed),
-        cache=stores.embeddings,
+        cache=stores.model_cache,
         tracker=stores.tracker,
         runtime=stores.forced_runtime,
         weights=stores.weights,
@@ -312,11 +312,14 @@ def evaluate_version(
     Raises:
         NoModelError: nothing is in production and no version was given.
         InputError: there is no dataset and no folder, or the folder has no labelled photo.
+        UsageError: `out` is called as the JSON beside it would be.
     """
     from doggo.evaluate.evaluation import UNSEEN, Learned
     from doggo.learned import learned_from
     from doggo.vision.predictor import Predictor
 
+    if out is not None:
+        json_beside(out)  # before anything is computed
     chosen = version if version is not None else in_production(stores)
     bundle = stores.bundles.folder(chosen)
     predictor = Predictor.load(bundle, pair=stores.forced_pair)

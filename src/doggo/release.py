@@ -123,7 +123,7 @@ class Release:
         from doggo.evaluate.kept import kept_features
         from doggo.vision.embeddings import EmbeddingCache
 
-        cache = EmbeddingCache(self.stores.embeddings / "embeddings")
+        cache = EmbeddingCache(self.stores.model_cache)
         return kept_features(folder / NETWORK_FILE, predictor, cache)
 
     def _finish(

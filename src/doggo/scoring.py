@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from doggo.core.errors import InputError
+from doggo.core.errors import InputError, UsageError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import Manifest, Origin, Split
 from doggo.evaluate.evaluation import UNSEEN, Learned
 from doggo.registry.card import DATA_LICENCE, WEIGHTS_LICENCE
 from doggo.scored import Scored
 from doggo.storage.manifests import read_raw
+from doggo.storage.whole import write_whole
 from doggo.stores import Stores
 
 if TYPE_CHECKING:
@@ -41,10 +42,15 @@ def score(
 
     Args:
         kept, learned: see `evaluate.run.evaluate`.
+
+    Raises:
+        UsageError: see `json_beside`.
+        StorageError: the disk refuses one of them.
     """
     from doggo.evaluate.report import write_report
     from doggo.evaluate.run import evaluate
 
+    json = json_beside(out)
     evaluation = evaluate(
         predictor,
         photos,
@@ -55,7 +61,7 @@ def score(
         progress=progress,
     )
     write_report(evaluation, out, photos)
-    out.with_suffix(".json").write_bytes(evaluation.to_json())
+    write_whole(json, evaluation.to_json())
     return Scored(
         version=predictor.model.version or None,
         data=data,
@@ -69,6 +75,20 @@ def score(
             for unknown in evaluation.unknown_breeds
         },
     )
+
+
+def json_beside(report: Path) -> Path:
+    """Return where the JSON of a report goes.
+
+    Raises:
+        UsageError: it would take the report's own place.
+    """
+    if report.suffix.lower() == ".json":
+        raise UsageError(
+            f"--out {report}: the report is a web page and its JSON goes beside it; "
+            f"give --out {report.with_suffix('.html')}"
+        )
+    return report.with_suffix(".json")
 
 
 def test_photos(stores: Stores, manifest: Manifest, progress: Progress) -> list[LabelledPhoto]:
@@ -96,10 +116,12 @@ def test_photos(stores: Stores, manifest: Manifest, progress: Progress) -> list[
 def labelled_folder(folder: Path, labels: Path | None = None) -> tuple[list[LabelledPhoto], int]:
     """Return the labelled photos of a folder, and how many files in it have no label.
 
-    It may have any of the layouts that intake reads.
+    Args:
+        folder: on this machine, in any of the layouts that intake reads; or a `.tar` or `.zip`.
+            No bucket, and no compressed tar: there is nowhere to inflate it.
 
     Raises:
-        InputError: no file in it has a label.
+        InputError: no file in it has a label, or it is an archive that cannot be read.
     """
     from doggo.evaluate.labelled import LabelledPhoto
     from doggo.intake.scan import scan

@@ -58,8 +58,8 @@ class Stores:
         return Pair.parse(self.forced_runtime) if self.forced_runtime else None
 
     @property
-    def embeddings(self) -> Path:
-        """Cache of embeddings and backbone graphs; can be computed again."""
+    def model_cache(self) -> Path:
+        """What training keeps and can compute again: embeddings, graphs, checkpoints and more."""
         return self.home / "cache" / "embeddings"
 
     @property

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 from tests.registry.pages import Pages
 
@@ -52,6 +53,14 @@ def test_the_run_keeps_the_seconds_of_its_steps(kept: Any) -> None:
     seconds = {n: s for n, s in kept.data.metrics.items() if n.startswith("seconds_")}
     assert {"seconds_load", "seconds_embed", "seconds_train", "seconds_report"} <= set(seconds)
     assert all(value >= 0 for value in seconds.values())
+
+
+def test_the_run_keeps_the_best_and_the_last_breed_head(client: Any, kept: Any) -> None:
+    for name in ("best.ckpt", "last.ckpt"):
+        file = Path(client.download_artifacts(kept.info.run_id, f"checkpoints/{name}"))
+        head = torch.load(file, weights_only=True)["state_dict"]
+        assert len(head["head.weight"]) == len(head["head.bias"]) > 1
+        assert file.stat().st_size < 2_000_000
 
 
 def test_the_run_keeps_the_pictures_of_its_curve_and_confusions(client: Any, kept: Any) -> None:

@@ -269,7 +269,7 @@ def test_kept_features_of_another_network_are_found_out(
             features_sha256=features_sha256(network.features), view=info.view, pair=pair,
             decoder=manifest.decoder, step=manifest.step,
         )  # fmt: skip
-        EmbeddingCache(tmp_path / "cache" / "embeddings").append(key, ids, wrong_ND)
+        EmbeddingCache(tmp_path / "cache").append(key, ids, wrong_ND)
     folder = export(
         small, tmp_path / "b", manifest=manifest, pixels=pixels, cache=tmp_path / "cache"
     )

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.homes import jpeg
-from tests.pictures import KINDS, telling
+from tests.pictures import KINDS, stripped, telling
 
 from doggo.core.errors import StorageError
 from doggo.intake.facts import Chunk
 from doggo.intake.found import hash_file
 from doggo.intake.worker import read_chunk
 from doggo.storage.shards import map_shard
-from doggo.vision.metadata import strip_metadata
 from doggo.vision.perceptual import phash
 from doggo.vision.photo import canonical
 
@@ -34,7 +33,7 @@ def test_facts_are_those_of_the_cleaned_bytes(tmp_path: Path, kind: str) -> None
     data = telling(kind, 6)
     chunk = chunk_of(tmp_path, jpeg(1), data)
     _, fact = read_chunk(chunk)
-    clean, extension = strip_metadata(data)
+    clean, extension = stripped(data)
     picture = fact.picture
     assert picture is not None
     assert fact.source_sha256 == hashlib.sha256(data).hexdigest() == hash_file(chunk.files[1][0])

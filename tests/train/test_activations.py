@@ -61,11 +61,12 @@ def test_only_what_is_missing_is_computed(front: Front, tmp_path: Path) -> None:
     assert again.asked == []
 
 
-def test_a_damaged_chunk_is_computed_again(front: Front, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["npy", "ids"])
+def test_a_damaged_chunk_is_computed_again(suffix: str, front: Front, tmp_path: Path) -> None:
     first = _get(front, tmp_path, Drawn())[0, 3][0]
-    (file,) = tmp_path.glob("*/*.npy")
+    (file,) = tmp_path.glob(f"*/*.{suffix}")
     data = bytearray(file.read_bytes())
-    data[-1] ^= 1
+    data[-1] ^= 0x81
     file.write_bytes(bytes(data))
     pixels = Drawn()
     assert torch.equal(_get(front, tmp_path, pixels)[0, 3][0], first)

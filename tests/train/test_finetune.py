@@ -71,6 +71,7 @@ def test_the_run_is_told_speeds_and_pictures(trial: Trial) -> None:
     told = {metric.name: metric.value for metric in run.metrics}
     assert told["photos_per_s"] > 0
     assert told["bare_photos_per_s"] > 0
+    assert {"seconds_prepare", "seconds_measure", "seconds_train"} <= set(told)
     assert run.params["recipe"] == "finetune"
     assert run.params["precision"] in {"32-true", "bf16-mixed", "16-mixed"}
 

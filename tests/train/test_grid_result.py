@@ -12,6 +12,7 @@ METRICS = [
     Metric("best_val_top1", 0.75), Metric("best_val_macro_auroc", 0.9), Metric("best_epoch", 2),
     Metric("best_val_macro_auroc_low", 0.8), Metric("best_val_macro_auroc_high", 0.95),
     Metric("seconds_load", 1.0), Metric("seconds_embed", 100.0), Metric("seconds_train", 2.0),
+    Metric("seconds_report", 3.0),
 ]  # fmt: skip
 
 
@@ -22,6 +23,14 @@ def test_figures_are_those_of_the_epoch_that_was_kept() -> None:
     assert found.top1_interval == wilson_interval(6, 8)
     assert found.macro_auroc_interval == (0.8, 0.95)
     assert list(found.top1_by_epoch.items()) == [(0, 0.5), (1, 0.25), (2, 0.75)]
+    assert found.seconds == 2.0
+
+
+def test_seconds_are_those_of_training_alone() -> None:
+    """Of `--layers last`, whichever point comes first computes the activations of all."""
+    around = [Metric(f"seconds_{lap}", 100.0) for lap in ("prepare", "show", "measure")]
+    found = figures([*METRICS, *around], 8)
+    assert found is not None
     assert found.seconds == 2.0
 
 

@@ -97,8 +97,27 @@ def test_the_best_checkpoint_is_the_head_that_is_returned(tmp_path: Path) -> Non
     result = _train(_blank(), tmp_path)
     best = torch.load(tmp_path / "best.ckpt", weights_only=True)["state_dict"]
     assert np.array_equal(best["head.weight"].numpy(), result.weight)
-    assert (tmp_path / "last.ckpt").is_file()
     assert result.best.val_macro_auroc == max(e.val_macro_auroc for e in result.curve)
+
+
+def test_the_last_checkpoint_is_the_head_of_the_last_epoch(tmp_path: Path) -> None:
+    result = train_probe(
+        _perfect(), _shuffled(TRAIN), VALIDATION, config=replace(CONFIG, lr=0.5), work=tmp_path
+    )
+    assert result.best.number == 0
+    last = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert last["epoch"] == result.curve[-1].number - 1  # counted from 0
+    logits = VALIDATION.features @ last["state_dict"]["head.weight"].numpy().T
+    logits += last["state_dict"]["head.bias"].numpy()
+    assert result.curve[-1].val_top1 == top_k(logits, VALIDATION.labels)
+
+
+def test_checkpoints_hold_a_head_and_no_optimizer(tmp_path: Path) -> None:
+    _train(_blank(), tmp_path)
+    for name in ("best.ckpt", "last.ckpt"):
+        kept = torch.load(tmp_path / name, weights_only=True)
+        assert set(kept["state_dict"]) == {"head.weight", "head.bias"}
+        assert "optimizer_states" not in kept
 
 
 def test_training_that_only_harms_keeps_the_head_it_began_with(tmp_path: Path) -> None:

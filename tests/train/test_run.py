@@ -67,7 +67,12 @@ def test_the_tracker_is_told_everything(trained: tuple[Path, Drawn, NullTracker]
     assert run.params["manifest_id"] == DATA.manifest_id
     assert run.params["batch_size"] == "256"
     assert "git_revision" in run.tags
-    assert sorted(run.files) == ["charts/confusion.png", "charts/curve.png"]
+    assert sorted(run.files) == [
+        "charts/confusion.png",
+        "charts/curve.png",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+    ]
     names = {metric.name for metric in run.metrics}
     assert {"val_macro_auroc", "best_val_top1", "seconds_embed", "seconds_train"} <= names
     steps = [metric.step for metric in run.metrics if metric.name == "val_top1"]
@@ -133,6 +138,21 @@ def test_a_failed_run_is_marked_and_leaves_no_candidate(tmp_path: Path) -> None:
         _train(tmp_path, Broken(), tracker, TrainConfig())
     assert tracker.runs[0].status == "FAILED"
     assert not (tmp_path / "work" / "candidate.json").exists()
+
+
+def test_a_run_that_is_interrupted_keeps_its_last_whole_epoch(tmp_path: Path) -> None:
+    def interrupt(stage: str, done: int, total: int) -> None:
+        if (stage, done) == ("train", 2):
+            raise KeyboardInterrupt
+
+    tracker = NullTracker()
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            TrainConfig(max_epochs=3), DATA, pixels=Drawn(), cache=tmp_path / "cache",
+            tracker=tracker, work=tmp_path / "work", runtime=CPU, progress=interrupt,
+        )  # fmt: skip
+    assert tracker.runs[0].status == "KILLED"
+    assert "checkpoints/last.ckpt" in tracker.runs[0].files
 
 
 def test_a_disk_without_room_for_the_result_is_refused_before_the_photos_are_read(

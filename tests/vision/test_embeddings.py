@@ -95,7 +95,7 @@ def graph(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> EmbeddingCache:
-    return EmbeddingCache(tmp_path / "embeddings")
+    return EmbeddingCache(tmp_path)
 
 
 def test_embeddings_come_in_the_order_of_the_rows(graph: Path, cache: EmbeddingCache) -> None:
@@ -150,13 +150,15 @@ def test_another_version_of_the_runtime_is_another_embedding(
     assert not cache.load(KEY, ["a"])
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "gone", "pickled"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "gone", "pickled", "ids"])
 def test_a_damaged_chunk_is_computed_again(damage: str, graph: Path, cache: EmbeddingCache) -> None:
     embed(ROWS, Plain(), opened(graph), key=KEY, cache=cache)
     (chunk,) = cache.root.rglob("*.npy")
     data = chunk.read_bytes()
     if damage == "gone":
         chunk.unlink()
+    elif damage == "ids":
+        chunk.with_suffix(".ids").write_bytes(b"\xff")
     elif damage == "pickled":
         np.save(chunk, np.array([object()]), allow_pickle=True)
     else:
@@ -242,7 +244,7 @@ embeddings.embed(ROWS, Plain(0.02), opened(Path(sys.argv[1])), key=KEY, cache=ca
 def test_a_process_killed_at_any_moment_loses_the_chunk_in_the_making_only(
     graph: Path, cache: EmbeddingCache
 ) -> None:
-    command = [sys.executable, "-c", _VICTIM, str(graph), str(cache.root)]
+    command = [sys.executable, "-c", _VICTIM, str(graph), str(cache.root.parent)]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as victim:
         assert victim.stdout is not None

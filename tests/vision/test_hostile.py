@@ -18,19 +18,19 @@ import json, resource, sys, time
 from pathlib import Path
 import numpy as np
 from doggo.core.errors import PhotoError
-from doggo.vision.metadata import strip_metadata
-from doggo.vision.photo import canonical
+from doggo.vision.photo import canonical, prepare
 
 def attempt(data):
     try:
         image_HWC = canonical(data)
     except PhotoError as error:
         return {"rejection": error.rejection, "message": str(error)}
-    clean, extension = strip_metadata(data)
+    kept = prepare(data)
+    again = prepare(kept.clean)
     return {
         "shape": image_HWC.shape,
-        "same": bool(np.array_equal(canonical(clean), image_HWC)),
-        "again": strip_metadata(clean) == (clean, extension),
+        "same": bool(np.array_equal(canonical(kept.clean), image_HWC)),
+        "again": (again.clean, again.extension) == (kept.clean, kept.extension),
     }
 
 canonical(Path(sys.argv[1]).read_bytes())

@@ -5,7 +5,7 @@ from tests.pictures import encode, picture
 
 from doggo.core.errors import PhotoError, Rejection
 from doggo.vision import isobmff
-from doggo.vision.metadata import strip_metadata
+from doggo.vision.isobmff_metadata import blank_metadata
 
 
 def box(kind: bytes, body: bytes) -> bytes:
@@ -63,8 +63,8 @@ def test_the_properties_of_other_items_are_skipped(monkeypatch: pytest.MonkeyPat
 
 def test_the_boxes_of_all_tracks_are_counted_together() -> None:
     track = box(b"trak", box(b"free", b"") * 400)
-    strip_metadata(encode(picture(), "HEIF") + box(b"moov", track * 10))
+    blank_metadata(encode(picture(), "HEIF") + box(b"moov", track * 10))
     with pytest.raises(PhotoError, match="too many boxes"):
-        strip_metadata(encode(picture(), "HEIF") + box(b"moov", track * 20))
+        blank_metadata(encode(picture(), "HEIF") + box(b"moov", track * 20))
     with pytest.raises(PhotoError, match="too many boxes"):
-        strip_metadata(encode(picture(), "HEIF") + box(b"moov", track) * 20)
+        blank_metadata(encode(picture(), "HEIF") + box(b"moov", track) * 20)

@@ -9,7 +9,6 @@ Sources: RFC 9110, sections 13.1.5 (If-Range), 14.4 (Content-Range), 10.2.3 (Ret
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import logging
@@ -28,6 +27,7 @@ from filelock import FileLock, Timeout
 from doggo.core.errors import InputError, StorageError, UsageError
 from doggo.core.os_errors import explained
 from doggo.core.progress import Progress
+from doggo.storage.digest import file_sha256
 from doggo.storage.disk import need_disk
 from doggo.storage.whole import fsync
 
@@ -271,5 +271,5 @@ def _asked_wait_s(error: urllib.error.HTTPError) -> float:
 
 
 def _sha256(path: Path) -> str:
-    with explained(f"read {path}"), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with explained(f"read {path}"):
+        return file_sha256(path)

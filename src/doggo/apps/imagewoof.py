@@ -5,7 +5,6 @@ Owns the download: where from, under what terms, and that it is the published fi
 
 from __future__ import annotations
 
-import hashlib
 import tarfile
 import urllib.error
 import urllib.request
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from doggo.core.errors import InputError
 from doggo.core.progress import Progress
+from doggo.storage.digest import file_sha256
 from doggo.storage.disk import need_disk
 
 URL = "https://s3.amazonaws.com/fast-ai-imageclas/imagewoof2-160.tgz"
@@ -51,8 +51,7 @@ def fetch(folder: Path, progress: Progress, *, url: str = URL, sha256: str = SHA
         need_disk(folder, _NEEDED_BYTES, "Imagewoof-160")
         archive = folder / "imagewoof2-160.tgz"
         _download(url, archive, progress)
-        with archive.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_sha256(archive)
         if found != sha256:
             archive.unlink()
             raise InputError(f"{url} is not the published file (sha256 {found[:12]}...); try again")

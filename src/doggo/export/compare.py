@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from doggo.core.errors import BundleError
-from doggo.core.metrics import wilson_interval
+from doggo.core.metrics import Z95, wilson_interval
 from doggo.export.formats import read_torchscript
 from doggo.nets.network import DogNet
 from doggo.vision.bundle import PARITY_TOLERANCE, Parity
@@ -35,7 +35,6 @@ F32 = NDArray[np.float32]
 PARITY_PHOTOS = 64
 _CHUNK = 8
 _TORCH_BATCH = 2  # the activations stay in a core's cache
-_Z = 1.959964  # 95 %
 _Z_EARLY = 3.0
 _EARLIEST_LOOK = 400
 
@@ -169,12 +168,12 @@ def trials(
     found = []
     for pair, hits_N in sorted(hits.items()):
         n = min(len(hits_N), len(hits[REFERENCE]))
-        z = _Z_EARLY if n in looks(len(labels_N))[:-1] else _Z
+        z = _Z_EARLY if n in looks(len(labels_N))[:-1] else Z95
         found.append(_trial(pair, hits_N[:n], hits[REFERENCE][:n], ms_per_photo[pair], z))
     return tuple(found)
 
 
-def paired_interval(gained: int, lost: int, n: int, z: float = _Z) -> tuple[float, float, float]:
+def paired_interval(gained: int, lost: int, n: int, z: float = Z95) -> tuple[float, float, float]:
     """Return the difference of two paired proportions and its adjusted Wald 95 % interval.
 
     Agresti and Min (2005): half an observation is added to each of the four cells. Unlike a

@@ -97,9 +97,7 @@ def export(
 def _known_features(cache: Path | None, network: DogNet) -> KnownFeatures | None:
     if cache is None:
         return None
-    return KnownFeatures(
-        cache=EmbeddingCache(cache / "embeddings"), sha256=features_sha256(network.features)
-    )
+    return KnownFeatures(cache=EmbeddingCache(cache), sha256=features_sha256(network.features))
 
 
 def _weights_bytes(network: DogNet) -> int:

@@ -24,6 +24,7 @@ from doggo.nets.hub import hub_file
 from doggo.nets.imagenet import CLASSES
 from doggo.nets.names import KNOWN, RESIZE_PX, SHORT_NAMES
 from doggo.nets.weights import find_weights, load_weights
+from doggo.storage.digest import file_sha256
 from doggo.vision.view import Interpolation, View
 
 DEFAULT = "efficientnet_lite0"
@@ -186,7 +187,7 @@ def _on_bytes(values: tuple[float, ...]) -> Triple:
 
 def _from_package(spec: Backbone, package: _Package) -> tuple[nn.Module, str]:
     file = _packaged_file(spec, package)
-    digest = _file_sha256(file)
+    digest = file_sha256(file)
     if digest != package.sha256:
         raise WeightsError(
             f"{file} is not the weights file that {spec.name} was published with (sha256 "
@@ -258,7 +259,7 @@ def _timm_keys(published: dict[str, Tensor], model: nn.Module) -> dict[str, Tens
 def _from_file(spec: Backbone, file: Path) -> tuple[nn.Module, str]:
     model: nn.Module = timm.create_model(spec.timm_name, pretrained=False)
     load_weights(model, file, spec.name)
-    return model.eval(), _file_sha256(file)
+    return model.eval(), file_sha256(file)
 
 
 def _from_hub(spec: Backbone) -> tuple[nn.Module, str]:
@@ -271,12 +272,7 @@ def _from_hub(spec: Backbone) -> tuple[nn.Module, str]:
         raise WeightsError(
             f"{file} does not hold the weights of {spec.name}: delete it and run this again"
         ) from error
-    return model.eval(), _file_sha256(file)
-
-
-def _file_sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return model.eval(), file_sha256(file)
 
 
 def _state_sha256(model: nn.Module) -> str:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save
 
 from doggo.core.errors import BundleError, UsageError
 from doggo.nets.network import DogNet, make_network
+from doggo.storage.digest import file_sha256
 from doggo.storage.whole import write_whole
 from doggo.vision.view import View
 
@@ -29,7 +30,7 @@ class CandidateInfo:
 
     Attributes:
         labels: breed keys in the order of the logits.
-        recipe: how it was trained: `bootstrap` or `probe`.
+        recipe: how it was trained: `bootstrap` (not at all), `probe` or `finetune`.
         config: the resolved options of the run, as words.
         manifest_id: the dataset it saw, or None if it was not trained.
         run_id: the tracker's id of the run, if there is one.
@@ -75,7 +76,7 @@ def load_candidate(folder: Path) -> tuple[CandidateInfo, DogNet]:
     """
     info, network_sha256 = _read_info(folder)
     weights = folder / _NETWORK
-    if not weights.is_file() or _sha256(weights) != network_sha256:
+    if not weights.is_file() or file_sha256(weights) != network_sha256:
         raise BundleError(
             f"{weights} is missing or was altered after training: train again to get a candidate"
         )
@@ -101,8 +102,3 @@ def _read_info(folder: Path) -> tuple[CandidateInfo, str]:
         raise BundleError(f"{folder} holds no candidate: {_INFO} is not there") from error
     except (KeyError, TypeError, ValueError, UsageError) as error:
         raise BundleError(f"{file} is not a candidate's description: train again") from error
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

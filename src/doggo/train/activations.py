@@ -1,8 +1,8 @@
 """What the frozen front of a network makes of each photo, computed once and kept on disk.
 
-Owns the cache: chunks of float16 that are memory-mapped, so that a training reads them at the
-disk's speed and holds none of them. A chunk is two files, as in `vision.embeddings`: the ids,
-with the array's sha256 on top, are written last.
+Owns what an activation depends on, and computing those that the cache lacks: chunks of float16
+(`storage.chunks`), memory-mapped, so that a training reads them at the disk's speed and holds none
+of them.
 
 Legend: N photos, H height, W width, C channels.
 """
@@ -10,10 +10,7 @@ Legend: N photos, H height, W width, C channels.
 from __future__ import annotations
 
 import hashlib
-import logging
-import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,18 +18,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from doggo.core.errors import InputError, StorageError
-from doggo.core.os_errors import explain_os_error
+from doggo.core.errors import InputError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import ManifestRow
+from doggo.storage.chunks import Chunks
 from doggo.storage.disk import need_disk
 from doggo.train.loaders import Example, Place
 from doggo.train.student import Front
 from doggo.vision.ahead import prepared
 from doggo.vision.embeddings import Pixels
 from doggo.vision.view import View
-
-log = logging.getLogger(__name__)
 
 F16 = NDArray[np.float16]
 U8 = NDArray[np.uint8]
@@ -104,25 +99,25 @@ def activations(
         StorageError: the disk has no room for them, or refuses.
         InputError: they do not fit into float16.
     """
-    folder = cache / key.folder
-    chunks = _kept(folder)
-    held = {photo_id for ids in chunks.values() for photo_id in ids}
+    kept = Chunks(cache / key.folder, "activations")
+    chunks = kept.holding([row.photo_id for row in rows])
+    held = {photo_id for chunk in chunks for photo_id in chunk.ids}
     missing = [row for row in rows if row.photo_id not in held]
     done = len(rows) - len(missing)
     progress("activations", done, len(rows))
     if missing:
-        need_disk(folder, len(missing) * _bytes_each(front, key.view), "the activations")
+        need_disk(kept.folder, len(missing) * _bytes_each(front, key.view), "the activations")
     batch: list[tuple[Sequence[ManifestRow], F16]] = []
     for photos, computed in _computed(missing, pixels, front, key.view):
         batch.append((photos, computed))
         done += len(photos)
         if sum(len(part) for part, _ in batch) >= _CHUNK or done == len(rows):
             ids = [row.photo_id for part, _ in batch for row in part]
-            chunks[_append(folder, ids, np.concatenate([part for _, part in batch]))] = ids
+            chunks.append(kept.append(ids, np.concatenate([part for _, part in batch])))
             batch = []
         progress("activations", done, len(rows))
-    arrays = [np.load(file, mmap_mode="r") for file in chunks]
-    found = {i: (c, n) for c, ids in enumerate(chunks.values()) for n, i in enumerate(ids)}
+    found = {i: (c, n) for c, chunk in enumerate(chunks) for n, i in enumerate(chunk.ids)}
+    arrays = [chunk.arrays for chunk in chunks]
     return Activations(arrays, [found[row.photo_id] for row in rows], labels_N)
 
 
@@ -147,40 +142,3 @@ def _computed(
                 "this network's activations are too large for float16: leave out --layers last"
             )
         yield batch, np.ascontiguousarray(values_NHWC.numpy())
-
-
-def _kept(folder: Path) -> dict[Path, list[str]]:
-    """Return the whole chunks and their photo ids; a damaged one is removed."""
-    chunks: dict[Path, list[str]] = {}
-    for ids_file in sorted(folder.glob("*.ids")):
-        digest, *ids = ids_file.read_text(encoding="ascii").splitlines() or [""]
-        array = ids_file.with_suffix(".npy")
-        if array.is_file() and _sha256(array) == digest:
-            chunks[array] = ids
-        else:
-            log.warning("activations.damaged_chunk_removed chunk=%s", ids_file.name)
-            ids_file.unlink(missing_ok=True)
-    return chunks
-
-
-def _append(folder: Path, ids: Sequence[str], values_NHWC: F16) -> Path:
-    name = secrets.token_hex(8)
-    array, temporary = folder / f"{name}.npy", folder / f".tmp-{name}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(array, values_NHWC)
-        temporary.write_text("\n".join((_sha256(array), *ids)), encoding="ascii")
-        temporary.replace(folder / f"{name}.ids")
-    except OSError as error:
-        for file in (temporary, array):
-            with suppress(OSError):
-                file.unlink(missing_ok=True)
-        raise StorageError(
-            f"cannot keep activations in {folder}: {explain_os_error(error)}"
-        ) from error
-    return array
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

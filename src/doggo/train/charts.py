@@ -44,7 +44,7 @@ def draw_curve(curve: Sequence[Epoch], best: Epoch, file: Path) -> Path:
     top1.yaxis.set_major_formatter(PercentFormatter(1.0))
     auroc.ticklabel_format(axis="y", useOffset=False)
     for axes, name in ((loss, "cross-entropy"), (top1, "top-1"), (auroc, "macro AUROC")):
-        _plain(axes, name)
+        plain_axes(axes, name)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.axvline(best.number, color=BEST, linestyle=":", label=f"kept: epoch {best.number}")
@@ -66,7 +66,7 @@ def draw_confusion(counts_KK: I64, labels: Sequence[str], file: Path) -> Path:
     shown = matrix.imshow(share_KK, cmap="magma_r", vmin=0, vmax=1, interpolation="nearest")
     bar = figure.colorbar(shown, ax=matrix, shrink=0.7, format=PercentFormatter(1.0))
     bar.outline.set_visible(False)
-    _plain(matrix, "validation: share of each breed's photos")
+    plain_axes(matrix, "validation: share of each breed's photos")
     matrix.set_xlabel("answer")
     matrix.set_ylabel("true breed")
     if len(labels) <= _NAMED_BREEDS:
@@ -104,7 +104,7 @@ def most_confused(counts_KK: I64) -> list[tuple[int, int, int]]:
 
 def _draw_pairs(axes: Axes, counts_KK: I64, labels: Sequence[str]) -> None:
     worst = most_confused(counts_KK)
-    _plain(axes, "most confused, in photos" if worst else "nothing was confused")
+    plain_axes(axes, "most confused, in photos" if worst else "nothing was confused")
     names = [f"{title(labels[t])} → {title(labels[a])}" for t, a, _ in worst]
     bars = axes.barh(names, [n for *_, n in worst], color=VALIDATION, height=0.7)
     axes.bar_label(bars, padding=4, color=INK)
@@ -114,7 +114,8 @@ def _draw_pairs(axes: Axes, counts_KK: I64, labels: Sequence[str]) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def _plain(axes: Axes, name: str) -> None:
+def plain_axes(axes: Axes, name: str) -> None:
+    """Give axes a title and take away what says nothing."""
     axes.set_title(name, loc="left", color=INK, fontsize=11, fontweight="bold")
     axes.tick_params(colors=INK, labelsize=9)
     for side in ("top", "right"):

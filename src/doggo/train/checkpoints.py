@@ -1,7 +1,7 @@
-"""The folder of a fine-tune that may be killed at any moment and goes on.
+"""Checkpoints of a training, and the folder of a fine-tune that may be killed and goes on.
 
-Owns its files: `last.ckpt` and `best.ckpt` while it is under way, each whole or not there, and
-`done.ckpt`, written last. Nothing in them is unpickled but tensors and plain values.
+Owns the files: `best.ckpt` and `last.ckpt` by epoch, each whole or not there, and the `done.ckpt`
+of a fine-tune, written last. Nothing in them is unpickled but tensors and plain values.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from doggo.core.errors import InputError, StorageError
 from doggo.core.os_errors import explain_os_error
-from doggo.train.curve import Epoch
+from doggo.train.curve import SELECTION, Epoch
 
 BEST, LAST, DONE = "best.ckpt", "last.ckpt", "done.ckpt"
 _KEPT_S = 7 * 86_400
@@ -58,6 +58,29 @@ class KeptEpoch(ModelCheckpoint):  # type: ignore[misc]  # as above
         kept, self.save_top_k = self.save_top_k, 0
         super().setup(trainer, pl_module, stage)
         self.save_top_k = kept
+
+
+def kept_epochs(folder: Path, *, weights_only: bool = False) -> list[KeptEpoch]:
+    """Return the callbacks that write the best epoch and the last one.
+
+    Args:
+        weights_only: leave out what going on needs, such as the optimizer's figures.
+    """
+    # Two of them: Lightning's `save_last` writes only when the best one changes.
+    chosen: Mapping[str, Mapping[str, Any]] = {
+        BEST: {"monitor": SELECTION, "mode": "max"},
+        LAST: {"monitor": None},
+    }
+    return [
+        KeptEpoch(
+            dirpath=folder,
+            filename=Path(name).stem,
+            save_weights_only=weights_only,
+            enable_version_counter=False,
+            **how,
+        )
+        for name, how in chosen.items()
+    ]
 
 
 def save(values: Mapping[str, Any], path: Path) -> None:

@@ -82,7 +82,7 @@ class Body:
             self.pixels,
             open_graph,
             key=key,
-            cache=EmbeddingCache(self.cache / "embeddings"),
+            cache=EmbeddingCache(self.cache),
             progress=progress,
         )
 

@@ -31,17 +31,17 @@ from doggo.train.checkpoints import (
     BEST,
     DONE,
     LAST,
-    KeptEpoch,
     WholeFiles,
     curve_of,
     is_done,
+    kept_epochs,
     load,
     plain,
     save,
 )
 from doggo.train.compute import Compute
 from doggo.train.config import TrainConfig
-from doggo.train.curve import AUROC, SELECTION, Epoch, best_epoch, next_epoch
+from doggo.train.curve import AUROC, Epoch, best_epoch, next_epoch
 from doggo.train.learner import Learner
 from doggo.train.loaders import Examples, InOrder, in_batches
 from doggo.train.relay import relayed
@@ -163,17 +163,6 @@ def _fit(module: Learner, folder: Path, *, resumes: bool, progress: Progress) ->
     config, compute = module.config, module.compute
     module.student.cpu()  # where it was measured; Lightning moves it, and other processes copy it
     devices = config.devices or 1
-    best = KeptEpoch(
-        dirpath=folder,
-        filename=Path(BEST).stem,
-        monitor=SELECTION,
-        mode="max",
-        enable_version_counter=False,
-    )
-    # Of its own: `save_last` would write it only when the best one changes.
-    last = KeptEpoch(
-        dirpath=folder, filename=Path(LAST).stem, monitor=None, enable_version_counter=False
-    )
     stop = EarlyStopping(monitor=AUROC, mode="max", patience=config.patience)
     with ExitStack() as around:
         around.enter_context(quiet_lightning())
@@ -187,7 +176,7 @@ def _fit(module: Learner, folder: Path, *, resumes: bool, progress: Progress) ->
             strategy="ddp_spawn" if devices > 1 else "auto",
             max_epochs=config.max_epochs,
             gradient_clip_val=LARGEST_GRADIENT,
-            callbacks=[best, stop, last],
+            callbacks=[stop, *kept_epochs(folder)],
             plugins=[WholeFiles()],
             use_distributed_sampler=False,
             logger=False,

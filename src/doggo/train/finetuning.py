@@ -53,6 +53,7 @@ def train_on_pixels(
         batch = None if is_done(folder) else _show(train, run, config, inputs.work)
         clock.lap("show")
         bare = [bare_photos_per_s(student, batch, compute)] if batch else []
+        clock.lap("measure")
         done = finetune(
             student,
             train,
@@ -62,9 +63,10 @@ def train_on_pixels(
             folder=folder,
             progress=inputs.progress,
         )
+        clock.lap("train")
         # Before and after: what else runs on this machine changes meanwhile.
         bare += [bare_photos_per_s(student, batch, compute)] if batch else []
-    clock.lap("train")
+    clock.lap("measure")
     speeds = [Metric("bare_photos_per_s", speed, step) for step, speed in enumerate(bare)]
     run.log_metrics([*speeds, Metric("photos_per_s", done.photos_per_s)])
     assert config.batch_size is not None

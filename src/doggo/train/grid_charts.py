@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from doggo.train.charts import INK
+from doggo.train.charts import INK, plain_axes
 from doggo.train.grid_result import Figures, GridResult, GridRow
 
 _COLOURS = ("#2f7d5b", "#c2571a", "#3f6fb5", "#8a5aa8", "#b08a1e", "#4a9ba6")
@@ -37,7 +37,7 @@ def draw_grid(result: GridResult, file: Path) -> Path:
 
 
 def _draw_points(axes: Axes, rows: Sequence[GridRow]) -> None:
-    _plain(axes, "validation top-1, with 95 % intervals")
+    _behind(axes, "validation top-1, with 95 % intervals")
     for place, (_, shown) in enumerate(_with_figures(rows)):
         low, high = shown.top1_interval
         colour = _colour(place)
@@ -61,7 +61,7 @@ def _draw_points(axes: Axes, rows: Sequence[GridRow]) -> None:
 
 
 def _draw_curves(axes: Axes, rows: Sequence[GridRow]) -> None:
-    _plain(axes, "validation top-1 by epoch; a dot where it was kept")
+    _behind(axes, "validation top-1 by epoch; a dot where it was kept")
     for place, (_, shown) in reversed(list(enumerate(_with_figures(rows)))):
         colour = _colour(place)
         epochs, values = list(shown.top1_by_epoch), list(shown.top1_by_epoch.values())
@@ -74,7 +74,7 @@ def _draw_curves(axes: Axes, rows: Sequence[GridRow]) -> None:
 
 
 def _draw_cost(axes: Axes, rows: Sequence[GridRow]) -> None:
-    _plain(axes, "validation macro AUROC and time, with 95 % intervals")
+    _behind(axes, "validation macro AUROC and time, with 95 % intervals")
     for place, (_, shown) in reversed(list(enumerate(_with_figures(rows)))):
         low, high = shown.macro_auroc_interval
         colour = _colour(place)
@@ -95,11 +95,9 @@ def _colour(place: int) -> str:
     return _COLOURS[place] if place < len(_COLOURS) else _OTHERS
 
 
-def _plain(axes: Axes, name: str) -> None:
-    axes.set_title(name, loc="left", color=INK, fontsize=11, fontweight="bold")
-    axes.tick_params(colors=INK, labelsize=9)
+def _behind(axes: Axes, name: str) -> None:
+    """Draw the axes as all charts have them, and lighter than the points."""
+    plain_axes(axes, name)
     axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(_OTHERS)

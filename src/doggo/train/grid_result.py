@@ -13,9 +13,6 @@ from doggo.core.metrics import Interval, wilson_interval
 from doggo.tracking.port import Metric
 from doggo.train.grid import Point
 
-_NOT_TRAINING = ("seconds_load", "seconds_embed", "seconds_report")
-"""Points of one network share its embeddings; loading and drawing are alike for all."""
-
 
 class State(StrEnum):
     """What became of a point."""
@@ -33,7 +30,8 @@ class Figures:
         top1, macro_auroc: of the epoch that was kept, with 95 % intervals.
         start_top1: before training.
         top1_by_epoch: epoch → top-1; the first is before training.
-        seconds: of training alone, see `_NOT_TRAINING`.
+        seconds: of training alone: points of one network share its embeddings or activations,
+            and loading, measuring the bare network and drawing are alike for all.
     """
 
     top1: float
@@ -136,7 +134,7 @@ def figures(metrics: Sequence[Metric], validation_photos: int) -> Figures | None
         best_epoch=int(last["best_epoch"]),
         epochs=max(curve),
         top1_by_epoch={step: curve[step] for step in sorted(curve)},
-        seconds=_seconds(last),
+        seconds=last.get("seconds_train", 0.0),
     )
 
 
@@ -148,11 +146,3 @@ def ranked(rows: Sequence[GridRow]) -> tuple[GridRow, ...]:
         return (-shown.macro_auroc, -shown.top1) if shown else (1.0, 0.0)
 
     return tuple(sorted(rows, key=rank))
-
-
-def _seconds(last: Mapping[str, float]) -> float:
-    return sum(
-        value
-        for name, value in last.items()
-        if name.startswith("seconds_") and name not in _NOT_TRAINING
-    )

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from doggo.core.progress import Progress, silent
-from doggo.train.checkpoints import BEST, LAST, KeptEpoch, WholeFiles, load, save
+from doggo.train.checkpoints import BEST, LAST, WholeFiles, kept_epochs, load, save
 from doggo.train.config import TrainConfig
 from doggo.train.curve import AUROC, SELECTION, Epoch, best_epoch, next_epoch
 from doggo.train.surroundings import interruptible, one_thread, quiet_lightning
@@ -74,7 +74,8 @@ def train_probe(
 
     Args:
         config: resolved.
-        work: folder for `best.ckpt` and `last.ckpt`.
+        work: folder for `best.ckpt` and `last.ckpt`, which hold the head of the epoch that wins and
+            of the last one; nothing goes on from them.
 
     Raises:
         InputError: the training diverged.
@@ -84,14 +85,6 @@ def train_probe(
     module = _Probe(start, train, validation, config, progress)
     with one_thread():
         module.measure_start()
-    best = KeptEpoch(
-        dirpath=work,
-        filename=Path(BEST).stem,
-        monitor=SELECTION,
-        mode="max",
-        save_last=True,
-        enable_version_counter=False,
-    )
     stop = EarlyStopping(monitor=AUROC, mode="max", patience=config.patience)
     for name in (BEST, LAST):
         (work / name).unlink(missing_ok=True)
@@ -100,7 +93,7 @@ def train_probe(
             accelerator="cpu",
             devices=1,
             max_epochs=config.max_epochs,
-            callbacks=[best, stop],
+            callbacks=[stop, *kept_epochs(work, weights_only=True)],
             plugins=[WholeFiles()],
             logger=False,
             enable_progress_bar=False,

@@ -8,6 +8,7 @@ Legend: N photos, K breeds, D features.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from doggo.core.records import Split
 from doggo.nets.network import DogNet, set_head, start_rows
 from doggo.storage.disk import need_disk
 from doggo.tracking.port import Run
+from doggo.train.checkpoints import BEST, LAST
 from doggo.train.config import TrainConfig
 from doggo.train.embedding import Body
 from doggo.train.probe import Labelled, ProbeResult, train_probe
@@ -38,8 +40,11 @@ def train_on_embeddings(
     features_ND = body.embed(inputs.rows, inputs.pair, progress=inputs.progress)
     clock.lap("embed")
     sides = _sides(inputs, features_ND)
-    probe = _train_head(network, inputs, sides, config=config)
-    clock.lap("train")
+    try:
+        probe = _train_head(network, inputs, sides, config=config)
+        clock.lap("train")
+    finally:  # also of a training that was interrupted
+        _keep_checkpoints(inputs.work, run)
     return Outcome(
         curve=probe.curve,
         best=probe.best,
@@ -61,7 +66,14 @@ def _kept_bytes(network: DogNet) -> int:
     """Return the size of the backbone's graph, the candidate and two checkpoints of the head."""
     weights = sum(int(value.nbytes) for value in network.state_dict().values())
     head = sum(int(value.nbytes) for value in network.breed_head.state_dict().values())
-    return 2 * weights + 2 * 3 * head  # AdamW keeps two figures beside each weight
+    return 2 * weights + 2 * head
+
+
+def _keep_checkpoints(work: Path, run: Run) -> None:
+    """Give the run the head of the best epoch and of the last one."""
+    for name in (BEST, LAST):
+        if (work / name).is_file():
+            run.log_file(work / name, "checkpoints")
 
 
 def _sides(inputs: Inputs, features_ND: F32) -> dict[Split, Labelled]:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from doggo.core.errors import BundleError, UsageError
+from doggo.storage.digest import file_sha256
 from doggo.vision import strict
 from doggo.vision.pairs import Pair, Trial
 from doggo.vision.verdict import Thresholds
@@ -210,8 +211,7 @@ _AGAIN = "export the model again or restore the bundle from a backup"
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise BundleError(f"cannot read {path}: {reason}; {_AGAIN}") from error

@@ -39,7 +39,7 @@ _BAND_PIXELS = 2_000_000
 # editors write: the first thing it finds, so all of the picture is there.
 _FILLER = "extraneous bytes before marker 0xd9"
 
-# These have no lossless clean form: `strip_metadata` stores their first frame as PNG.
+# These have no lossless clean form: `photo.prepare` stores their first frame as PNG.
 RE_ENCODED = frozenset({Format.GIF, Format.TIFF})
 # The classes and not Image.open: it would try every plugin, and warn about 90 MP pictures.
 _PLUGINS: dict[Format, type[ImageFile.ImageFile]] = {

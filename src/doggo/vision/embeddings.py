@@ -1,11 +1,8 @@
 """Embeddings: what a frozen network sees in each photo, computed once and kept.
 
-Owns the cache (append-only chunks, so that N new photos cost O(N)) and the loop that fills it
-at the runtime's own speed. Knows nothing of training, labels or where pixels are stored.
-
-A chunk is two files: `<name>.npy`, float32 [n, D], and `<name>.ids`, one photo id a line with
-the sha256 of the array on top. The ids are written last: a chunk without them does not exist,
-so a process killed at any moment loses the chunk in the making and nothing else.
+Owns what an embedding depends on, and the loop that computes those that the cache lacks at the
+runtime's own speed. Knows nothing of training, labels or where pixels are stored; the cache's
+files are `storage.chunks`.
 
 Legend: N photos, D features, H height, W width, C channels.
 """
@@ -13,10 +10,7 @@ Legend: N photos, D features, H height, W width, C channels.
 from __future__ import annotations
 
 import hashlib
-import logging
-import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -24,17 +18,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from doggo.core.errors import InputError, StorageError
-from doggo.core.os_errors import explain_os_error
+from doggo.core.errors import InputError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import ManifestRow
+from doggo.storage.chunks import Chunks
 from doggo.storage.disk import need_disk
 from doggo.vision.ahead import prepared
 from doggo.vision.pairs import Pair, runtime_version
 from doggo.vision.runtime import Session
 from doggo.vision.view import View
-
-log = logging.getLogger(__name__)
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -79,29 +71,24 @@ class EmbeddingKey:
 
 
 class EmbeddingCache:
-    """Embeddings on disk, under one folder. Several processes may append at once."""
+    """Embeddings on disk. Several processes may append at once.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    Args:
+        cache: folder for what can be computed again; they lie in one of their own in it.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self.root = cache / "embeddings"
 
     def load(self, key: EmbeddingKey, photo_ids: Sequence[str]) -> dict[str, F32]:
-        """Return the kept embeddings [D] among `photo_ids`.
-
-        A chunk that is damaged counts as absent, and is removed.
-        """
+        """Return the kept embeddings [D] among `photo_ids`; damaged ones are removed."""
         wanted = set(photo_ids)
-        found: dict[str, F32] = {}
-        for ids_file in sorted((self.root / key.folder).glob("*.ids")):
-            digest, *ids = ids_file.read_text(encoding="ascii").splitlines() or [""]
-            if wanted.isdisjoint(ids):
-                continue
-            chunk_ND = _read_chunk(ids_file.with_suffix(".npy"), digest, len(ids))
-            if chunk_ND is None:
-                log.warning("embeddings.damaged_chunk_removed chunk=%s", ids_file.name)
-                ids_file.unlink(missing_ok=True)
-                continue
-            found.update((i, chunk_ND[n]) for n, i in enumerate(ids) if i in wanted)
-        return found
+        return {
+            photo_id: features_D
+            for chunk in self._chunks(key).holding(wanted)
+            for photo_id, features_D in zip(chunk.ids, chunk.arrays, strict=True)
+            if photo_id in wanted
+        }
 
     def append(self, key: EmbeddingKey, photo_ids: Sequence[str], features_ND: F32) -> None:
         """Keep a chunk of embeddings, atomically.
@@ -109,24 +96,10 @@ class EmbeddingCache:
         Raises:
             StorageError: the disk refused.
         """
-        folder = self.root / key.folder
-        name = secrets.token_hex(8)
-        array = np.ascontiguousarray(features_ND, np.float32)
-        digest = hashlib.sha256(array.tobytes()).hexdigest()
-        temporary = folder / f".tmp-{name}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            np.save(folder / f"{name}.npy", array)
-            lines = "\n".join((digest, *photo_ids))
-            temporary.write_text(lines, encoding="ascii")
-            temporary.replace(folder / f"{name}.ids")
-        except OSError as error:
-            for file in (temporary, folder / f"{name}.npy"):
-                with suppress(OSError):
-                    file.unlink(missing_ok=True)
-            raise StorageError(
-                f"cannot keep embeddings in {folder}: {explain_os_error(error)}"
-            ) from error
+        self._chunks(key).append(photo_ids, np.ascontiguousarray(features_ND, np.float32))
+
+    def _chunks(self, key: EmbeddingKey) -> Chunks:
+        return Chunks(self.root / key.folder, "embeddings")
 
 
 def embed(
@@ -189,14 +162,3 @@ def features_of(
 
     for batch, images_NHWC in prepared(rows, prepare, BATCH):
         yield batch, session.run(images_NHWC)["features"]
-
-
-def _read_chunk(file: Path, digest: str, n: int) -> F32 | None:
-    try:
-        chunk_ND = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    if chunk_ND.ndim != 2 or len(chunk_ND) != n or chunk_ND.dtype != np.float32:
-        return None
-    same = hashlib.sha256(chunk_ND.tobytes()).hexdigest() == digest
-    return chunk_ND if same else None

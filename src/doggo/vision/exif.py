@@ -1,8 +1,7 @@
 """The one EXIF field that pixels need: orientation. Everything else in EXIF is only removed.
 
 Owns reading it from a TIFF-structured blob, writing a blob that holds nothing else, and applying
-it. Knows
-nothing of the files that carry such blobs.
+it. Knows nothing of the files that carry such blobs.
 """
 
 from __future__ import annotations

@@ -13,12 +13,9 @@ from typing import TYPE_CHECKING
 
 from doggo.core.errors import PhotoError, Rejection
 from doggo.vision import jpeg, png, webp
-from doggo.vision.decode import RE_ENCODED, full_frame
 from doggo.vision.exif import UPRIGHT, minimal_exif
-from doggo.vision.header import MAX_BYTES, Format, Header, parse_header
+from doggo.vision.header import MAX_BYTES, Format, Header
 from doggo.vision.isobmff_metadata import blank_metadata
-from doggo.vision.limits import DEFAULT_SHORT_SIDE_PX, check_limits
-from doggo.vision.refusal import explained
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,29 +33,11 @@ _VP8X_BYTES = 10
 _WEBP_EXIF_FLAG, _WEBP_XMP_FLAG = 0x08, 0x04
 
 
-def strip_metadata(data: bytes) -> tuple[bytes, str]:
-    """Return the picture without its metadata, and the file extension that fits (no dot).
-
-    Lossless: the canonical pixels of the result equal those of `data` bit for bit. Doing it
-    again changes nothing. GIF and TIFF become a PNG of their first frame at full size, 8-bit
-    sRGB; every other format stays what it is.
-
-    Raises:
-        PhotoError: if the bytes are no picture that doggo reads, or are damaged.
-    """
-    header = parse_header(data)
-    check_limits(header, len(data), DEFAULT_SHORT_SIDE_PX)
-    found = header.format
-    with explained(found.name):
-        if found in RE_ENCODED:
-            return as_png(full_frame(data, header)), Format.PNG.value
-        return without_metadata(data, header), found.value
-
-
 def without_metadata(data: bytes, header: Header) -> bytes:
     """Return a file without metadata; GIF, TIFF and BMP as they are.
 
-    This is what decoders are given, so that they never meet metadata.
+    Lossless: its pixels are those of `data` bit for bit. Doing it again changes nothing. This is
+    what decoders are given, so that they never meet metadata; `photo.prepare` keeps it.
 
     Args:
         header: what `parse_header` said of the same bytes.

@@ -92,7 +92,9 @@ class Prepared:
     """All that intake wants of a picture.
 
     Attributes:
-        clean, extension: the bytes without metadata, as `strip_metadata` gives them.
+        clean, extension: the file without its metadata, and what its name ends in (no dot). GIF
+            and TIFF become a PNG of their first frame at full size, 8-bit sRGB; every other format
+            stays what it is. Preparing it again changes nothing.
         image_HWC: what `canonical` gives, of `data` and of `clean` alike.
     """
 
@@ -103,7 +105,7 @@ class Prepared:
 
 
 def prepare(data: bytes, short_side_px: int = DEFAULT_SHORT_SIDE_PX) -> Prepared:
-    """Return what `read_header`, `strip_metadata` and `canonical` give, in one pass.
+    """Return the header, the file without metadata and the canonical pixels, in one pass.
 
     Raises:
         PhotoError: for every picture that cannot be used, with the reason.
