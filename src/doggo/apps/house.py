@@ -71,8 +71,8 @@ def disk(settings: Settings) -> Iterator[Finding]:
 
 def databases(settings: Settings) -> Iterator[Finding]:
     """Is every database whole, and of a schema that this release reads?"""
-    from doggo.storage.archive import is_sqlite
     from doggo.storage.database import SCHEMA_VERSION
+    from doggo.storage.snapshot import is_sqlite
 
     files = [
         file for found in ("*.db", "tracker/*.db") for file in sorted(settings.home.glob(found))
