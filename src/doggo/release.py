@@ -21,7 +21,7 @@ from doggo.registry.run import promote, register
 from doggo.results import Released
 from doggo.scored import Scored, why_untested
 from doggo.scoring import score, test_photos
-from doggo.storage.audit import Action
+from doggo.storage.audit import Action, Move
 from doggo.storage.bundles import BundleStore
 from doggo.stores import Stores, work_folder
 from doggo.timings import Stopwatch
@@ -136,9 +136,9 @@ class Release:
         already: bool = False,
     ) -> Released:
         stores, refused = self.stores, False
-        moves = stores.bundles.audit()
+        moves = stores.bundles.history().moves
         decision = why_out(version, moves)
-        if self.ask_gate and not any(move.to_version == version for move in moves):
+        if self.ask_gate and not self._has_served(version, moves):
             with self.watch.stage("gate"):
                 try:
                     decision = self._ask(version, action)
@@ -160,6 +160,11 @@ class Release:
             timings=self.watch.timings,
             already=already,
         )
+
+    def _has_served(self, version: int, moves: Sequence[Move]) -> bool:
+        pointer = self.stores.bundles.production()
+        serves = pointer is not None and pointer.version == version
+        return serves or any(move.to_version == version for move in moves)
 
     def _ask(self, version: int, action: Action) -> Sequence[str]:
         decision = promote(

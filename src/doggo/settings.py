@@ -89,7 +89,8 @@ class Settings(BaseSettings):
 
     public: str = ""
     """Paths, separated by commas, that may be reached from outside this machine (through a
-    proxy or tunnel, or on another address than loopback); `/healthz` always may."""
+    proxy or tunnel, or on another address than loopback); `/healthz` and the bot's webhook always
+    may."""
 
     api_key: SecretStr | None = None
     """What a request from outside must carry to reach a path in `public`."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sqlite3
+import stat
 import tarfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,12 +14,14 @@ from pathlib import Path
 
 import pytest
 from tests.commands import run_doggo
+from tests.living import Living, check_whole, settings_of
 
 from doggo.apps.backup import restore_backup, write_backup
 from doggo.core.errors import StorageError, UsageError
 from doggo.settings import Settings
 from doggo.storage.archive import MANIFEST
 from doggo.storage.disk import HEADROOM_BYTES
+from doggo.storage.secret_files import secret_at
 
 
 @pytest.fixture
@@ -105,8 +109,88 @@ def test_what_points_is_copied_before_what_it_points_to(home: Settings, tmp_path
     write_backup(home, tmp_path / "all.tar")
     with tarfile.open(tmp_path / "all.tar") as tar:
         names = tar.getnames()
-    assert names[:2] == ["home/photos.db", "home/buckets/bundles/production"]
+    assert names[:2] == ["home/buckets/bundles/production", "home/photos.db"]
     assert names[-1] == MANIFEST
+
+
+@pytest.mark.parametrize("moment", [0, 1])
+def test_a_backup_of_a_home_that_is_written_to_restores_to_one_that_works(
+    tmp_path: Path, moment: int
+) -> None:
+    living = Living(tmp_path / "home", tmp_path)
+    living.more()
+    living.more()
+
+    def write_meanwhile(_: str, done: int, __: int) -> None:
+        if done == moment:
+            living.more()
+
+    write_backup(settings_of(living.root), tmp_path / "all.tar", progress=write_meanwhile)
+    living.close()
+    restore_backup(settings_of(tmp_path / "other"), tmp_path / "all.tar")
+    check_whole(tmp_path / "other", versions=2)
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("usual_umask")
+@pytest.mark.parametrize("name", ["all.tar", "all.tar.gz"])
+def test_what_was_private_stays_private_and_the_archive_is(
+    home: Settings, tmp_path: Path, name: str
+) -> None:
+    key = home.home / "secrets" / "people.key"
+    secret_at(key)
+    (home.home / "buckets" / "raw").chmod(0o750)
+    (home.home / "buckets" / "raw" / "3.jpg").chmod(0o6777)
+    home.home.chmod(0o711)
+    write_backup(home, tmp_path / name)
+    assert _mode(tmp_path / name) == 0o600
+    other = Settings(home=tmp_path / "other")
+    restore_backup(other, tmp_path / name)
+    assert _mode(other.home / "secrets") == 0o700
+    assert _mode(other.home / "secrets" / "people.key") == 0o600
+    assert secret_at(other.home / "secrets" / "people.key") == secret_at(key)
+    assert _mode(other.home) == 0o711
+    assert _mode(other.home / "buckets") == 0o755
+    assert _mode(other.home / "buckets" / "raw") == 0o750
+    assert _mode(other.home / "buckets" / "raw" / "3.jpg") == 0o644
+    assert _mode(other.home / "photos.db") == 0o644
+
+
+@pytest.mark.usefixtures("usual_umask")
+def test_a_restore_leaves_a_private_home_private(home: Settings, tmp_path: Path) -> None:
+    write_backup(home, tmp_path / "all.tar")
+    (empty := tmp_path / "empty").mkdir(mode=0o700)
+    restore_backup(Settings(home=empty), tmp_path / "all.tar")
+    assert _mode(empty) == 0o700
+
+
+@pytest.mark.usefixtures("usual_umask")
+def test_an_older_backup_without_modes_of_folders_restores_secrets_privately(
+    home: Settings, tmp_path: Path
+) -> None:
+    secret_at(home.home / "secrets" / "people.key")
+    write_backup(home, tmp_path / "all.tar")
+
+    def without_modes(name: str, data: bytes) -> tuple[str, bytes]:
+        if name != MANIFEST:
+            return name, data
+        manifest = json.loads(data)
+        del manifest["private_folders"]
+        return name, json.dumps(manifest).encode()
+
+    other = Settings(home=tmp_path / "other")
+    restore_backup(other, _altered(tmp_path / "all.tar", without_modes))
+    assert _mode(other.home / "secrets") == 0o700
 
 
 def test_buckets_kept_elsewhere_are_named_as_left_out(home: Settings, tmp_path: Path) -> None:

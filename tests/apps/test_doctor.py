@@ -9,10 +9,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.commands import run_doggo
+from tests.tiny_bundle import make_bundle
 
 from doggo.apps import doctor
 from doggo.apps.finding import Finding, Level
+from doggo.registry.run import promote, register
 from doggo.settings import Settings
+from doggo.storage.buckets import Bucket
+from doggo.storage.bundles import BundleStore
 from doggo.storage.database import open_database
 
 
@@ -171,6 +176,31 @@ def test_a_pointer_to_nothing_is_found(settings: Settings) -> None:
     (bundles / "production").write_text("torn")
     checkup = doctor.examine(settings)
     assert [f.level for f in checkup.findings if f.check == "models"] == [Level.FAIL]
+
+
+def test_an_altered_audit_is_found_and_its_mend_mends_it(
+    settings: Settings, tmp_path: Path
+) -> None:
+    store = BundleStore(Bucket(settings.home / "buckets" / "bundles"))
+    version = register(store, make_bundle(tmp_path / "colour"), metrics={})
+    promote(store, version, why="first", actor="ana")
+    assert _worst("models", settings).level is Level.OK
+    record = store.bucket.path("audit/000001.json")
+    record.write_text(record.read_text().replace('"ana"', '"mallory"'))
+    found = _worst("models", settings)
+    assert found.level is Level.FAIL
+    assert "audit/000001.json is damaged or was altered" in found.detail
+    assert "doggo models promote 1 " in found.mend
+
+    shown = run_doggo(settings.home, "models", "audit")
+    assert (shown.code, "audit/000001.json" in shown.line()) == (1, True)
+    assert run_doggo(settings.home, "models", "list").code == 0
+    run_doggo(settings.home, "models", "promote", 1, DOGGO_TRACKER="none")
+    assert _worst("models", settings).level is Level.OK
+    audit = run_doggo(settings.home, "models", "audit")
+    assert audit.code == 0
+    assert "gap" in audit.out
+    assert "mallory" not in audit.out
 
 
 def test_a_forced_runtime_that_cannot_be_is_one_finding(settings: Settings) -> None:

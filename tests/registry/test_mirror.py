@@ -51,13 +51,21 @@ def right(wanted: Target) -> dict[str, RegisteredModel]:
 def test_the_pointers_moves_say_what_each_version_is(
     moved: tuple[int, ...], production: int | None, staging: int | None, archived: list[int]
 ) -> None:
-    wanted = target([version(1), version(2), version(3)], moves(*moved))
+    wanted = target(
+        [version(1), version(2), version(3)], moves(*moved), moved[-1] if moved else None
+    )
     assert (wanted.production, wanted.staging) == (production, staging)
     assert [v.version for v in wanted.versions if v.archived] == archived
 
 
+def test_where_no_move_is_proven_production_is_what_the_pointer_names() -> None:
+    wanted = target([version(1), version(2)], [], 2)
+    assert (wanted.production, wanted.staging) == (2, 1)
+    assert not any(v.archived for v in wanted.versions)
+
+
 def test_an_alias_stands_on_one_model_only() -> None:
-    wanted = target([version(1, "old"), version(2, "new"), version(3, "old")], moves(1, 2))
+    wanted = target([version(1, "old"), version(2, "new"), version(3, "old")], moves(1, 2), 2)
     assert wanted.models == ("new", "old")
     assert wanted.aliases("new") == {"production": 2, "staging": None}
     assert wanted.aliases("old") == {"production": None, "staging": 3}
@@ -80,7 +88,7 @@ def test_an_alias_stands_on_one_model_only() -> None:
 def test_only_an_alias_that_doggo_did_not_leave_there_is_asked_for(
     alias: int | None, left: set[int] | None, asked: list[int]
 ) -> None:
-    wanted = target([version(1), version(2), version(3)], moves(1, 2))
+    wanted = target([version(1), version(2), version(3)], moves(1, 2), 2)
     shown = RegisteredModel(
         aliases={"staging": 1} | ({} if alias is None else {"production": alias}),
         left={} if left is None else {"production": left},
@@ -90,7 +98,7 @@ def test_only_an_alias_that_doggo_did_not_leave_there_is_asked_for(
 
 
 def test_what_is_shown_already_is_not_told_again() -> None:
-    wanted = target([version(1, "old", sha256="a"), version(2, "new")], moves(1, 2))
+    wanted = target([version(1, "old", sha256="a"), version(2, "new")], moves(1, 2), 2)
     shown = right(wanted)
     assert not changes(wanted, shown)
     shown["old"] = replace(
@@ -108,7 +116,7 @@ def test_what_is_shown_already_is_not_told_again() -> None:
     ],
 )
 def test_what_differs_is_told(shown: RegisteredModel) -> None:
-    wanted = target([version(1), version(2, sha256="b")], moves(1, 2))
+    wanted = target([version(1), version(2, sha256="b")], moves(1, 2), 2)
     told = changes(wanted, {"colour": shown})
     assert 2 in {v.version for v in told.versions} or told.versions[0].archived
     assert [(move.alias, move.to_version) for move in told.aliases] == [
@@ -117,7 +125,7 @@ def test_what_differs_is_told(shown: RegisteredModel) -> None:
 
 
 def test_a_move_that_was_cut_short_is_told_again() -> None:
-    wanted = target([version(1), version(2)], moves(1, 2))
+    wanted = target([version(1), version(2)], moves(1, 2), 2)
     shown = right(wanted)
     shown["colour"] = replace(shown["colour"], left={"production": {1, 2}, "staging": set()})
     (move,) = changes(wanted, shown).aliases

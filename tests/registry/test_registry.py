@@ -10,7 +10,14 @@ import pytest
 from tests.registry.datasets import PHOTOS, colour_dataset
 from tests.tiny_bundle import COLOURS, LABELS, SIZE_PX, make_bundle, picture
 
-from doggo.core.errors import BundleError, GateError, InputError, NoModelError, UsageError
+from doggo.core.errors import (
+    BundleError,
+    GateError,
+    InputError,
+    NoModelError,
+    StorageError,
+    UsageError,
+)
 from doggo.core.records import Split
 from doggo.registry.compare import Dataset
 from doggo.registry.run import (
@@ -244,6 +251,47 @@ def test_rollback_walks_back_and_can_be_repeated(store: BundleStore, tmp_path: P
     assert [(move.action.value, move.to_version) for move in store.audit()] == [
         ("promote", 1), ("promote", 2), ("promote", 3), ("rollback", 2), ("rollback", 1),
     ]  # fmt: skip
+
+
+def test_without_its_newest_record_the_registry_shows_promotes_and_says_how_to_go_on(
+    store: BundleStore, tmp_path: Path
+) -> None:
+    three_in_a_row(store, tmp_path)
+    store.bucket.delete("audit/000003.json")
+    assert [row.in_production for row in describe_all(store)] == [False, False, True]
+    assert describe(store, 3).moves == ()
+    with pytest.raises(
+        StorageError, match=r"audit/000003\.json is missing.*models promote VERSION"
+    ):
+        rollback(store, why="bad")
+    assert promote(store, 2, why="the one before", force="no photos").moved
+    assert production(store) == 2
+    assert rollback(store, why="bad too").to_version == 3
+
+
+def test_promoting_what_is_in_production_mends_a_broken_audit_and_moves_nothing_else(
+    store: BundleStore, tmp_path: Path
+) -> None:
+    three_in_a_row(store, tmp_path)
+    store.bucket.delete("audit/000003.json")
+    decision = promote(store, 3, why="looked into it", actor="ana")
+    assert "audit/000003.json is missing" in decision.to_text()
+    [move] = store.audit()
+    assert (move.from_version, move.to_version, move.actor) == (3, 3, "ana")
+    assert move.broken == "audit/000003.json is missing"
+    assert not promote(store, 3, why="again").moved
+    with pytest.raises(GateError, match="as far as the audit proves it"):
+        rollback(store, why="bad")
+
+
+def test_a_rollback_goes_on_where_an_older_record_is_missing(
+    store: BundleStore, tmp_path: Path
+) -> None:
+    three_in_a_row(store, tmp_path)
+    store.bucket.delete("audit/000002.json")
+    move = rollback(store, why="bad")
+    assert (move.to_version, move.broken) == (2, "audit/000002.json is missing")
+    assert store.audit() == (move,)
 
 
 def test_a_rollback_to_an_altered_version_is_refused(store: BundleStore, tmp_path: Path) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import base64
+import socket
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
+from tests.serving import Serving
+from tests.tiny_bundle import make_bundle
 
 from doggo.core.errors import UsageError
 from doggo.serve.exposure import Exposure, RateLimit, carries_key, is_outside, parse_public
+from doggo.serve.models import FixedBundle
 
 KEY = "a-key-of-many-letters"
 
@@ -36,7 +41,13 @@ def test_another_host_is_outside_even_from_loopback(host: str) -> None:
     assert is_outside(headers(host=host), "127.0.0.1")
 
 
-@pytest.mark.parametrize("name", ["x_forwarded_for", "forwarded", "x_real_ip", "via"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x_forwarded_for", "x_forwarded_port", "x_forwarded_server", "x_forwarded_prefix",
+        "forwarded", "x_real_ip", "via",
+    ],
+)  # fmt: skip
 def test_what_was_forwarded_is_outside(name: str) -> None:
     assert is_outside(headers(host="127.0.0.1", **{name: "127.0.0.1"}), "127.0.0.1")
 
@@ -44,6 +55,24 @@ def test_what_was_forwarded_is_outside(name: str) -> None:
 @pytest.mark.parametrize("client", ["10.0.0.7", "::ffff:10.0.0.7", "2001:db8::1"])
 def test_another_machine_is_outside(client: str) -> None:
     assert is_outside(headers(host="127.0.0.1"), client)
+
+
+def ask(server: Serving, path: str, version: str, *lines: str) -> int:
+    """Return the status that these bytes of a request get over a socket of this machine."""
+    head = [f"GET {path} HTTP/{version}", f"Host: 127.0.0.1:{server.port}", *lines]
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as peer:
+        peer.sendall("\r\n".join([*head, "Connection: close", "", ""]).encode())
+        answer = b"".join(iter(lambda: peer.recv(4096), b""))
+    return int(answer.split()[1])
+
+
+def test_a_proxy_that_says_little_is_outside_over_a_real_socket(tmp_path: Path) -> None:
+    with Serving(FixedBundle(make_bundle(tmp_path / "colour"))) as server:
+        assert ask(server, "/v1/model", "1.1") == 200
+        assert ask(server, "/v1/model", "1.0") == 403  # nginx's bare proxy_pass
+        assert ask(server, "/v1/model", "1.1", "X-Forwarded-Port: 443") == 403
+        assert ask(server, "/v1/model", "1.1", "x-forwarded-server: dogs.example") == 403
+        assert ask(server, "/healthz", "1.0") == 200
 
 
 @given(st.text(max_size=50))

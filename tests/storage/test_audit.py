@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,8 @@ def test_each_record_names_the_one_before_it(tmp_path: Path) -> None:
     left_out = append(audit, 2, first.seq)
     last = append(audit, 3, first.seq)
     assert (first.seq, left_out.seq, last.seq) == (1, 2, 3)
-    assert audit.chain(last.seq) == (first, last)
-    assert audit.chain(left_out.seq) == (first, left_out)
+    assert audit.history(last.seq).whole() == (first, last)
+    assert audit.history(left_out.seq).whole() == (first, left_out)
 
 
 def test_writers_without_a_lock_never_share_a_number(tmp_path: Path) -> None:
@@ -50,7 +51,7 @@ def test_writers_without_a_lock_never_share_a_number(tmp_path: Path) -> None:
         thread.join()
     assert sorted(move.seq for move in made) == list(range(1, 13))
     for move in made:
-        assert Audit(Bucket(tmp_path)).chain(move.seq) == (move,)
+        assert Audit(Bucket(tmp_path)).history(move.seq).whole() == (move,)
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"seq": 1}'])
@@ -59,7 +60,7 @@ def test_a_damaged_record_is_one_clear_line(tmp_path: Path, data: bytes) -> None
     move = append(audit, 1, None)
     audit.bucket.write("audit/000001.json", data)
     with pytest.raises(StorageError, match=r"000001\.json is damaged or was altered"):
-        audit.chain(move.seq)
+        audit.history(move.seq).whole()
 
 
 def moves_of(steps: list[int]) -> list[Move]:
@@ -103,6 +104,16 @@ def test_a_rollback_goes_to_what_was_in_production_before(
     steps: list[int], previous: int | None
 ) -> None:
     assert previous_version(moves_of(steps)) == previous
+
+
+def test_where_the_beginning_is_not_proven_a_rollback_goes_back_to_its_start() -> None:
+    _, *proven = moves_of([1, 2, 3])
+    assert previous_version(proven) == 2
+    assert previous_version(proven[:1]) == 1
+    only_mended = replace(proven[0], from_version=2)
+    rolled_back = replace(proven[0], from_version=3, action=Action.ROLLBACK)
+    for begun_anew in (only_mended, rolled_back):
+        assert previous_version([begun_anew]) is None
 
 
 @given(st.lists(st.integers(0, 5), max_size=30))

@@ -146,14 +146,7 @@ def test_a_record_that_never_reached_the_pointer_is_on_no_chain(
     assert store.audit()[1].from_version == 1
 
 
-@pytest.mark.parametrize("victim", ["audit/000001.json", "audit/000002.json"])
-@pytest.mark.parametrize("how", ["change", "remove", "empty"])
-def test_a_record_that_was_altered_or_removed_breaks_the_chain(
-    store: BundleStore, folders: list[Path], victim: str, how: str
-) -> None:
-    filled(store, folders)
-    for version in (1, 2, 3):
-        move(store, version)
+def harm(store: BundleStore, victim: str, how: str) -> None:
     path = store.bucket.path(victim)
     if how == "change":
         path.write_text(path.read_text().replace("a test", "another"))
@@ -161,7 +154,66 @@ def test_a_record_that_was_altered_or_removed_breaks_the_chain(
         path.unlink()
     else:
         path.write_bytes(b"")
+
+
+VICTIMS = ["audit/000001.json", "audit/000002.json", "audit/000003.json"]
+HARMS = ["change", "remove", "empty"]
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+@pytest.mark.parametrize("how", HARMS)
+def test_a_record_that_was_altered_or_removed_breaks_the_chain(
+    store: BundleStore, folders: list[Path], victim: str, how: str
+) -> None:
+    filled(store, folders)
+    for version in (1, 2, 3):
+        move(store, version)
+    harm(store, victim, how)
     with pytest.raises(StorageError, match=victim):
+        store.audit()
+    proven = store.history().moves
+    assert [item.seq for item in proven] == list(range(VICTIMS.index(victim) + 2, 4))
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+@pytest.mark.parametrize("how", HARMS)
+def test_the_next_move_says_what_was_broken_and_the_audit_begins_anew(
+    store: BundleStore, folders: list[Path], victim: str, how: str
+) -> None:
+    filled(store, folders)
+    for version in (1, 2, 3):
+        move(store, version)
+    harm(store, victim, how)
+    move(store, 1)
+    move(store, 2)
+    first, second = store.audit()
+    assert (first.from_version, first.to_version) == (3, 1)
+    assert first.broken is not None
+    assert first.broken.startswith(victim)
+    assert (second.from_version, second.to_version, second.broken) == (1, 2, None)
+    assert [cells[3] for item in (first, second) for cells in item.rows()] == [
+        "gap", "promote", "promote",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_pointer_of_an_older_doggo_is_read_and_the_next_one_vouches_for_its_record(
+    store: BundleStore, folders: list[Path], gone: bool
+) -> None:
+    filled(store, folders)
+    move(store, 1)
+    values = json.loads(store.bucket.read("production"))
+    del values["record"]
+    store.bucket.write("production", json.dumps(values).encode())
+    assert [item.to_version for item in store.audit()] == [1]
+    if gone:
+        harm(store, "audit/000001.json", "remove")
+        with pytest.raises(StorageError, match=r"audit/000001\.json is missing"):
+            store.audit()
+    move(store, 2)
+    assert [item.to_version for item in store.audit()] == [2] if gone else [1, 2]
+    harm(store, "audit/000002.json", "change")
+    with pytest.raises(StorageError, match=r"audit/000002\.json is damaged or was altered"):
         store.audit()
 
 

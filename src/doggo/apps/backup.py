@@ -142,6 +142,7 @@ def restore_backup(
         staging = home.parent / f".{home.name}-restore-{secrets.token_hex(4)}"
         try:
             contents = unpack(file, staging, progress)
+            _as_private_as(home, staging)
             os.sync()  # once, where an fsync of each of ten thousand photos would take a minute
             aside = _move_aside(home) if occupied else None
             staging.replace(home)
@@ -154,6 +155,11 @@ def restore_backup(
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return RestoreReport(home=home, contents=contents, moved_aside=aside)
+
+
+def _as_private_as(home: Path, staging: Path) -> None:
+    if home.is_dir():
+        staging.chmod(staging.stat().st_mode & (home.stat().st_mode | 0o700))
 
 
 def _move_aside(home: Path) -> Path:

@@ -71,8 +71,8 @@ def disk(settings: Settings) -> Iterator[Finding]:
 
 def databases(settings: Settings) -> Iterator[Finding]:
     """Is every database whole, and of a schema that this release reads?"""
-    from doggo.storage.archive import is_sqlite
     from doggo.storage.database import SCHEMA_VERSION
+    from doggo.storage.snapshot import is_sqlite
 
     files = [
         file for found in ("*.db", "tracker/*.db") for file in sorted(settings.home.glob(found))
@@ -191,7 +191,17 @@ def models(settings: Settings) -> Iterator[Finding]:
     if pointer is None:
         yield _no_model()
         return
-    moves = store.audit()  # raises where the chain is broken
+    history = store.history()
+    if history.broken:
+        yield Finding(
+            check="models",
+            level=Level.FAIL,
+            detail=f"the audit is broken: {history.broken}; what was before is not proven",
+            mend=(
+                f"doggo models promote {pointer.version} (goes on with a record that says so), or "
+                "put a backup back (doggo restore FILE --force)"
+            ),
+        )
     try:
         predictor = Predictor.load(store.folder(pointer.version))
         predictor.smoke_test()
@@ -208,7 +218,7 @@ def models(settings: Settings) -> Iterator[Finding]:
         level=Level.OK,
         detail=(
             f"version {pointer.version} ({predictor.model.name}) is in production, verified, "
-            f"and answers on {predictor.pair.name}; {len(moves)} moves in the audit"
+            f"and answers on {predictor.pair.name}; {len(history.moves)} moves in the audit"
         ),
     )
 

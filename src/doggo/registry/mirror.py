@@ -85,15 +85,17 @@ class Changes:
         return bool(self.versions or self.aliases)
 
 
-def target(versions: Sequence[TrackedVersion], moves: Sequence[Move]) -> Target:
+def target(
+    versions: Sequence[TrackedVersion], moves: Sequence[Move], production: int | None
+) -> Target:
     """Return what the tracker should show.
 
     Args:
         versions: all that can be shown, oldest first.
-        moves: of the production pointer, oldest first.
+        moves: of the production pointer, oldest first, as far as they are proven.
+        production: what it names.
     """
-    production = moves[-1].to_version if moves else None
-    been = {move.to_version for move in moves}
+    been = {production, *(v for move in moves for v in (move.from_version, move.to_version))}
     return Target(
         versions=tuple(
             replace(known, archived=known.version in been and known.version != production)

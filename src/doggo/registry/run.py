@@ -81,7 +81,8 @@ def promote(
 ) -> GateDecision:
     """Move `production` to a version if the gate allows it; return what the gate said.
 
-    No other promotion can come between the comparison and the move.
+    No other promotion can come between the comparison and the move. A version that is in
+    production already is left there; if the audit is broken, a record goes on with it.
 
     Args:
         dataset: current manifest and pixels; None: nothing can be compared.
@@ -99,7 +100,7 @@ def promote(
     with store.exclusive():
         folder, pointer = store.folder(version), store.production()
         if pointer is not None and pointer.version == version:
-            return _already(version)
+            return _already(store, version, why, actor, pair, open_network)
         comparison = None
         problems = absolute_problems(folder, pair, open_network)
         if pointer is not None and not problems:
@@ -135,13 +136,16 @@ def rollback(store: BundleStore, *, why: str, actor: str = "") -> Move:
         GateError: there is no earlier version, or it fails its absolute checks.
     """
     with store.exclusive():
-        moves = store.audit()
-        if not moves:
+        pointer, history = store.production(), store.history()
+        if pointer is None:
             raise NoModelError("nothing is in production, so there is nothing to roll back")
-        version = previous_version(moves)
+        version = previous_version(history.moves)
         if version is None:
+            history.whole()  # raises where the version before this one is not proven
+            begun_anew = any(move.broken for move in history.moves)
+            so_far = ", as far as the audit proves it" if begun_anew else ""
             raise GateError(
-                f"version {moves[-1].to_version} is the first that was in production: there is "
+                f"version {pointer.version} is the first that was in production{so_far}: there is "
                 "none to roll back to"
             )
         problems = absolute_problems(store.folder(version))
@@ -171,7 +175,7 @@ def absolute_problems(
 
 def describe_all(store: BundleStore) -> list[VersionRow]:
     """Return every version as `doggo models list` shows it, oldest first."""
-    moves = store.audit()
+    moves = store.history().moves
     return [read_row(store, version, moves) for version in store.versions()]
 
 
@@ -181,7 +185,7 @@ def describe(store: BundleStore, version: int) -> VersionRow:
     Raises:
         UsageError: there is no such version.
     """
-    return read_row(store, version, store.audit())
+    return read_row(store, version, store.history().moves)
 
 
 def export_bundle(store: BundleStore, version: int | None, folder: Path) -> Path:
@@ -225,8 +229,16 @@ def current_user() -> str:
         return "unknown"
 
 
-def _already(version: int) -> GateDecision:
-    return GateDecision(
+def _already(
+    store: BundleStore,
+    version: int,
+    why: str,
+    actor: str,
+    pair: Pair | None,
+    open_network: Opener,
+) -> GateDecision:
+    """Leave a version in production; go on with the audit if that is broken."""
+    decision = GateDecision(
         version=version,
         champion=version,
         allowed=True,
@@ -234,6 +246,16 @@ def _already(version: int) -> GateDecision:
         reasons=(),
         notes=("it already is in production",),
     )
+    broken = store.history().broken
+    if broken is None:
+        return decision
+    if problems := absolute_problems(store.folder(version), pair, open_network):
+        reasons = "; ".join(problems)
+        raise GateError(f"version {version} was not promoted: {reasons}", problems)
+    store.move(version, why=why, actor=actor or current_user())
+    logger.warning("audit_begun_anew version=%d broken=%s", version, broken)
+    mended = f"the audit was broken ({broken}): it begins anew with a record that says so"
+    return replace(decision, moved=True, notes=(*decision.notes, mended))
 
 
 def _compare(

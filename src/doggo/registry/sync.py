@@ -85,7 +85,10 @@ def _tell(tracker: Tracker, todo: Changes) -> None:
 
 
 def _look(store: BundleStore, tracker: Tracker) -> tuple[Target, Shown]:
-    wanted = target(_versions(store), store.audit())
+    pointer = store.production()
+    wanted = target(
+        _versions(store), store.history().moves, None if pointer is None else pointer.version
+    )
     return wanted, {model: tracker.registered(model) for model in wanted.models}
 
 

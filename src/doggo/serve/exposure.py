@@ -2,7 +2,9 @@
 
 Owns the decision and its middleware. A request counts as coming from outside when it was
 forwarded by a proxy or tunnel, when it does not come from this machine, or when its Host is not
-this machine (a web page that re-points its own name at 127.0.0.1 is recognised by its Host).
+this machine (a web page that re-points its own name at 127.0.0.1 is recognised by its Host). So
+does one in HTTP/1.0: nginx's bare `proxy_pass` has long spoken that, with our own address for a
+Host and nothing that says where the request came from, and hardly anything else does.
 Such a request reaches `/healthz` and the bot's webhook, which asks for its own secret, unless
 `DOGGO_PUBLIC` names its path; then it needs the API key and stays within the rate limit.
 """
@@ -27,16 +29,9 @@ from doggo.serve.problems import ProblemError
 
 ALWAYS_OPEN = frozenset({"/healthz", "/telegram/webhook"})
 
-_FORWARDED = (
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-    "via",
-    "cf-connecting-ip",
-    "true-client-ip",
-)
+_FORWARDED = frozenset({"forwarded", "x-real-ip", "via", "cf-connecting-ip", "true-client-ip"})
+_FORWARDED_PREFIX = "x-forwarded-"
+_OF_PROXIES = "1.0"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,18 +70,23 @@ def parse_public(value: str) -> frozenset[str]:
     return frozenset(path for part in value.split(",") if (path := part.strip()))
 
 
-def is_outside(headers: Mapping[str, str], client: str | None) -> bool:
+def is_outside(headers: Mapping[str, str], client: str | None, http_version: str = "1.1") -> bool:
     """Return whether a request comes from beyond this machine.
 
     Args:
-        headers: of the request, looked up without regard to case.
+        headers: of the request, with names in lower case.
         client: address of the peer; None for a Unix socket.
+        http_version: that the peer speaks.
     """
-    if any(name in headers for name in _FORWARDED):
+    if http_version == _OF_PROXIES or any(_says_forwarded(name) for name in headers):
         return True
     if client is not None and not _is_loopback(client):
         return True
     return not _is_loopback(_host_name(headers.get("host", "")))
+
+
+def _says_forwarded(name: str) -> bool:
+    return name in _FORWARDED or name.startswith(_FORWARDED_PREFIX)
 
 
 def carries_key(headers: Mapping[str, str], api_key: str) -> bool:
@@ -134,16 +134,17 @@ class ExposureGate:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             client = scope.get("client")
-            refusal = self._refusal(scope["path"], headers, client[0] if client else None)
+            outside = is_outside(headers, client[0] if client else None, scope["http_version"])
+            refusal = self._refusal(scope["path"], headers, outside=outside)
             if refusal is not None:
                 await refusal.response(scope["path"])(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
-    def _refusal(self, path: str, headers: Headers, client: str | None) -> ProblemError | None:
+    def _refusal(self, path: str, headers: Headers, *, outside: bool) -> ProblemError | None:
         if path in ALWAYS_OPEN:
             return None
-        if not is_outside(headers, client):
+        if not outside:
             return _cross_site(headers)
         if not self._exposure.opens(path):
             return ProblemError("not-public", "only this machine may reach this address")

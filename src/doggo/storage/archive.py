@@ -1,11 +1,10 @@
 """A folder in one file: the format of a backup, written and read.
 
-Owns the format: a tar with `home/<path>` for each file and, as its last member, `backup.json` with
-the sha256 of each; a file without that end is not a whole backup. A header at its start says how
-large its files are together. Knows nothing of what the files mean, but for three things: a SQLite
-database is copied as a snapshot while others write to it; caches are left out because they are made
-again; and what points (databases, the production pointer) is copied before what it points to, since
-doggo writes in the opposite order, so nothing in a backup points into the void.
+Owns the format: a tar with `home/<path>` and the mode of each file and, as its last member,
+`backup.json` with the sha256 of each and the modes of private folders; a file without that end is
+not a whole backup. A header at its start says how large its files are together. A backup holds
+secrets: it is its owner's alone, and what was private is private again once restored. Knows nothing
+of what the files mean, nor which there are (`snapshot.py`).
 """
 
 from __future__ import annotations
@@ -14,12 +13,10 @@ import hashlib
 import io
 import json
 import os
-import sqlite3
 import tarfile
 import tempfile
 import zlib
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -29,17 +26,17 @@ from doggo import __version__
 from doggo.core.errors import StorageError
 from doggo.core.progress import Progress
 from doggo.storage.disk import need_disk
-from doggo.storage.home import read_only_uri
+from doggo.storage.snapshot import Kept, take
 
 FORMAT = 1
 MANIFEST = "backup.json"
-CACHES = frozenset({"cache", "work"})
-"""Folders directly under the home that are made again, or held scratch files."""
-
 _SIZE = "DOGGO.size_bytes"
 """Header at the start of the tar: the sum of its files; older backups have none."""
 
-_POINTERS = frozenset({"production", "latest"})
+_OLDER_PRIVATE = {"secrets": 0o700}
+"""Private folders of a backup that does not name them."""
+
+_WIDEST_MODE = 0o644
 _CHUNK_BYTES = 1 << 20
 
 
@@ -53,29 +50,33 @@ class Packed:
 
 
 def pack(home: Path, file: Path, *, compressed: bool, progress: Progress) -> Packed:
-    """Write everything under `home` to `file`, which the caller puts in its final place.
+    """Write everything under `home` to the new `file`, which the caller puts in its final place.
 
     Raises:
         StorageError: there is no room, or a database cannot be copied.
         OSError: the disk refused.
     """
-    paths, left_out = _files_to_keep(home)
-    total = sum(size for _, size in paths)
-    need_disk(file.parent, total, f"a backup of {home}")
     hashes: dict[str, str] = {}
     written = 0
     mode: Literal["w:gz", "w:"] = "w:gz" if compressed else "w:"
-    with tarfile.open(file, mode, pax_headers={_SIZE: str(total)}) as tar:
-        for done, (path, _) in enumerate(paths):
-            progress("backup", done, len(paths))
-            written += _add_file(tar, home, path, hashes, scratch=file.parent)
-        _add_manifest(tar, hashes)
-    progress("backup", len(paths), len(paths))
-    return Packed(files=len(hashes), size_bytes=written, left_out=left_out)
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".doggo-backup-") as scratch:
+        snapshot = take(home, Path(scratch))
+        total = sum(kept.size_bytes for kept in snapshot.files)
+        need_disk(file.parent, total, f"a backup of {home}")
+        file.touch(mode=0o600, exist_ok=False)
+        with tarfile.open(file, mode, pax_headers={_SIZE: str(total)}) as tar:
+            for done, kept in enumerate(snapshot.files):
+                progress("backup", done, len(snapshot.files))
+                written += _add_file(tar, kept, hashes)
+            _add_manifest(tar, hashes, snapshot.private_folders)
+    progress("backup", len(snapshot.files), len(snapshot.files))
+    return Packed(files=len(hashes), size_bytes=written, left_out=snapshot.left_out)
 
 
 def unpack(file: Path, staging: Path, progress: Progress) -> Packed:
     """Unpack into the new folder `staging` and check every hash.
+
+    A file's mode is what it was, but never wider than 0644; a folder that was private is again.
 
     Args:
         progress: told bytes of the archive: how many files are in it stands at its end.
@@ -86,9 +87,11 @@ def unpack(file: Path, staging: Path, progress: Progress) -> Packed:
         OSError: the disk refused.
     """
     found: dict[str, str] = {}
-    expected: Mapping[str, str] | None = None
+    expected: _Manifest | None = None
     size_bytes, archive_bytes = 0, file.stat().st_size
     staging.mkdir()
+    usual_mode = staging.stat().st_mode
+    staging.chmod(0o700)  # until it is known how private it is
     try:
         with file.open("rb") as archive, tarfile.open(fileobj=archive, mode="r:*") as tar:
             need_disk(staging, int(tar.pax_headers.get(_SIZE, 0)), f"what {file} holds")
@@ -107,97 +110,46 @@ def unpack(file: Path, staging: Path, progress: Progress) -> Packed:
         # Where no format fits tarfile has a line for each of them.
         said = str(error) if "\n" not in str(error) else "it is no tar archive"
         raise StorageError(f"{file} is not a readable backup: {said}") from error
-    except (tarfile.TarError, zlib.error, EOFError, ValueError, KeyError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, ValueError, KeyError, TypeError) as error:
         raise StorageError(f"{file} is not a readable backup: {error}") from error
     if expected is None:
         raise StorageError(f"{file} has no end: it was cut off or is not a doggo backup")
-    if found != expected:
-        wrong = sorted(set(found.items()) ^ set(expected.items()))[0][0]
+    if found != expected.files:
+        wrong = sorted(set(found.items()) ^ set(expected.files.items()))[0][0]
         raise StorageError(f"{file} was damaged or altered: {wrong} is not as it was backed up")
+    staging.chmod(usual_mode)
+    _close_folders(staging, expected.private_folders)
     progress("restore", archive_bytes, archive_bytes)
     return Packed(files=len(found), size_bytes=size_bytes)
 
 
-def is_sqlite(path: Path) -> bool:
-    """Return whether a file is a SQLite database, judged by its first bytes."""
-    with path.open("rb") as file:
-        return file.read(16) == b"SQLite format 3\x00"
-
-
-def _files_to_keep(home: Path) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:
-    """Return (path, size) in the order to copy, and what is left out with its reason."""
-    ranked: list[tuple[int, Path, int]] = []
-    left_out: list[str] = []
-    databases: set[Path] = set()
-    for folder, subfolders, names in os.walk(home):
-        here = Path(folder)
-        links = [here / name for name in subfolders if (here / name).is_symlink()]
-        left_out += [f"{link.relative_to(home)} (a link to elsewhere)" for link in links]
-        if here == home:
-            left_out += [f"{name} (made again)" for name in subfolders if name in CACHES]
-            subfolders[:] = [name for name in subfolders if name not in CACHES]
-        for name in names:
-            path = here / name
-            if name.startswith(".tmp-") or name.endswith(".lock"):
-                continue  # an unfinished write; a lock that means nothing elsewhere
-            if path.is_symlink() or not path.is_file():
-                left_out.append(f"{path.relative_to(home)} (not a plain file)")
-                continue
-            is_database = is_sqlite(path)
-            if is_database:
-                databases.add(path)
-            rank = 0 if is_database else 1 if name in _POINTERS else 2
-            ranked.append((rank, path, path.stat().st_size))
-    side_files = {
-        Path(f"{path}{end}") for path in databases for end in ("-wal", "-shm", "-journal")
-    }
-    ranked.sort()
-    return [(path, size) for _, path, size in ranked if path not in side_files], tuple(left_out)
-
-
-def _add_file(
-    tar: tarfile.TarFile, home: Path, path: Path, hashes: dict[str, str], *, scratch: Path
-) -> int:
-    name = path.relative_to(home).as_posix()
+def _add_file(tar: tarfile.TarFile, kept: Kept, hashes: dict[str, str]) -> int:
     try:
-        source = _snapshot(path, scratch) if is_sqlite(path) else path.open("rb")
+        source = kept.source.open("rb")
     except FileNotFoundError:
         return 0  # removed since it was listed, as a finished upload's part may be
     with source:
-        member = tarfile.TarInfo(f"home/{name}")
-        member.size = os.fstat(source.fileno()).st_size
-        member.mtime = int(path.stat().st_mtime)
-        member.mode = 0o600
+        found = os.fstat(source.fileno())
+        member = tarfile.TarInfo(f"home/{kept.name}")
+        member.size = found.st_size
+        member.mtime = int(found.st_mtime)
+        member.mode = found.st_mode & 0o777
         hashing = _Hashing(source)
         tar.addfile(member, hashing)
-        hashes[name] = hashing.digest.hexdigest()
+        hashes[kept.name] = hashing.digest.hexdigest()
         return member.size
 
 
-def _snapshot(database: Path, scratch: Path) -> IO[bytes]:
-    """Return an open copy of a live SQLite database as of one moment, removed when closed."""
-    copy = tempfile.NamedTemporaryFile(dir=scratch, prefix=".doggo-backup-")  # noqa: SIM115 - returned open
-    try:
-        with (
-            closing(sqlite3.connect(read_only_uri(database), uri=True)) as live,
-            closing(sqlite3.connect(copy.name)) as target,
-        ):
-            live.backup(target)
-    except sqlite3.Error as error:
-        copy.close()
-        raise StorageError(
-            f"cannot copy the database {database}: {error}; see `doggo doctor`"
-        ) from error
-    return copy
-
-
-def _add_manifest(tar: tarfile.TarFile, hashes: Mapping[str, str]) -> None:
+def _add_manifest(
+    tar: tarfile.TarFile, hashes: Mapping[str, str], private_folders: Mapping[str, int]
+) -> None:
     text = json.dumps(
         {
             "format": FORMAT,
             "doggo": __version__,
             "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "files": hashes,
+            "private_folders": private_folders,
         },
         indent=1,
     ).encode()
@@ -219,14 +171,24 @@ class _Hashing:
         return data
 
 
-def _read_manifest(file: Path, member: IO[bytes] | None) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    files: Mapping[str, str]
+    private_folders: Mapping[str, int]
+
+
+def _read_manifest(file: Path, member: IO[bytes] | None) -> _Manifest:
     manifest = json.loads(member.read() if member else b"")
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         version = manifest.get("format") if isinstance(manifest, dict) else None
         raise StorageError(
             f"{file} has backup format {version!r}; this doggo reads {FORMAT}: upgrade doggo"
         )
-    return {str(name): str(sha256) for name, sha256 in manifest["files"].items()}
+    private = manifest.get("private_folders", _OLDER_PRIVATE)
+    return _Manifest(
+        files={str(name): str(sha256) for name, sha256 in dict(manifest["files"]).items()},
+        private_folders={str(name): int(mode) for name, mode in dict(private).items()},
+    )
 
 
 def _safe_name(file: Path, member: tarfile.TarInfo, seen: Mapping[str, str]) -> PurePosixPath:
@@ -253,7 +215,16 @@ def _write_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -
     assert source is not None  # _safe_name lets regular files pass only
     hashing = _Hashing(source)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as out:
+    mode = (member.mode | 0o600) & _WIDEST_MODE
+    with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
         while chunk := hashing.read(_CHUNK_BYTES):
             out.write(chunk)
     return hashing.digest.hexdigest()
+
+
+def _close_folders(staging: Path, modes: Mapping[str, int]) -> None:
+    for folder, _, _ in os.walk(staging):
+        here = Path(folder)
+        mode = modes.get(here.relative_to(staging).as_posix())
+        if mode is not None:
+            here.chmod(here.stat().st_mode & (mode | 0o700))

@@ -2,11 +2,13 @@
 
     versions/v0001/...   a sealed bundle and its card; visible only once it is whole
     audit/000001.json    one object a move, created once, each naming the one before it
-    production           {version, sha256, move}: the truth, written last, swapped and not replaced
+    production           {version, sha256, move, record}: the truth, written last, swapped and not
+                         replaced
 
 Owns the layout and its atomicity. Knows nothing of gates, runtimes or metrics. The pointer
-names its move, so the history is the chain that starts there: the record of a move that was
-killed before it reached the pointer is on no chain, and a reader never sees it.
+names its move and the hash of its record, so the history is the chain that starts there: the
+record of a move that was killed before it reached the pointer is on no chain, and a reader never
+sees it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from doggo.core.errors import BundleError, StorageError, UsageError
 from doggo.core.os_errors import explain_os_error, explained
-from doggo.storage.audit import Action, Audit, Move
+from doggo.storage.audit import Action, Audit, History, Move
 from doggo.storage.buckets import Bucket
 from doggo.storage.disk import need_disk
 from doggo.storage.json_files import Json, damaged, parse_json, read_json, to_bytes
@@ -39,11 +41,13 @@ class Pointer:
     Attributes:
         sha256: identity of its bundle.
         move: sequence number of the audit record that put it there.
+        record: sha256 of that record; None in a pointer that an older doggo wrote.
     """
 
     version: int
     sha256: str
     move: int
+    record: str | None = None
 
 
 class BundleStore:
@@ -138,10 +142,15 @@ class BundleStore:
         if data is None:
             return None
         values = parse_json(data, self.bucket.shown(POINTER))
-        version, sha256, move = (values.get(item.name) for item in fields(Pointer))
-        if not (isinstance(version, int) and isinstance(sha256, str) and isinstance(move, int)):
-            raise damaged(self.bucket.shown(POINTER))
-        return Pointer(version=version, sha256=sha256, move=move)
+        version, sha256, move, record = (values.get(item.name) for item in fields(Pointer))
+        if (
+            isinstance(version, int)
+            and isinstance(sha256, str)
+            and isinstance(move, int)
+            and isinstance(record, str | None)
+        ):
+            return Pointer(version=version, sha256=sha256, move=move, record=record)
+        raise damaged(self.bucket.shown(POINTER))
 
     def move(
         self,
@@ -154,6 +163,8 @@ class BundleStore:
     ) -> Move:
         """Point `production` at a version. The audit record comes first, the pointer last.
 
+        Where the audit is broken, the record says so, and the audit begins anew with it.
+
         Raises:
             UsageError: there is no such version.
             StorageError: the disk refuses; production is what it was.
@@ -162,6 +173,7 @@ class BundleStore:
             sha256 = bundle_sha256(self.papers(version))
             before = self.bucket.find(POINTER)
             pointer = self.production()
+            broken = self.history().broken
             move = self._audit.append(
                 actor=actor,
                 action=action,
@@ -171,8 +183,12 @@ class BundleStore:
                 why=why,
                 forced=forced,
                 previous_move=None if pointer is None else pointer.move,
+                previous_sha256=None if pointer is None else pointer.record,
+                broken=broken,
             )
-            target = Pointer(version=version, sha256=sha256, move=move.seq)
+            target = Pointer(
+                version=version, sha256=sha256, move=move.seq, record=move.record_sha256
+            )
             if not self.bucket.swap(POINTER, to_bytes(asdict(target)), before):
                 raise StorageError(
                     "production was moved by somebody else meanwhile: look with `doggo models "
@@ -186,13 +202,22 @@ class BundleStore:
         Raises:
             StorageError: a record is missing, was altered, or does not fit its neighbours.
         """
+        return self.history().whole()
+
+    def history(self) -> History:
+        """Return the moves that led to the pointer, as far as they are proven.
+
+        Raises:
+            StorageError: the pointer cannot be read, or the bucket refuses.
+        """
         pointer = self.production()
         if pointer is None:
-            return ()
-        moves = self._audit.chain(pointer.move)
-        if (moves[-1].to_version, moves[-1].sha256) != (pointer.version, pointer.sha256):
-            raise damaged(self.bucket.shown(POINTER))
-        return moves
+            return History()
+        found = self._audit.history(pointer.move, pointer.record)
+        for move in found.moves[-1:]:
+            if (move.to_version, move.sha256) != (pointer.version, pointer.sha256):
+                return History(broken=f"{POINTER} is damaged or was altered")
+        return found
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

@@ -109,12 +109,13 @@ def audit(json: Json = False) -> None:
     """Show who moved `production` from what to what, when and why."""
     from doggo import wiring
 
-    moves = wiring.open_bundles().audit()
+    history = wiring.open_bundles().history()
     if json:
-        result_json([move.to_json() for move in moves])
-        return
-    head = ["seq", "at", "actor", "action", "from", "to", "why"]
-    result(table(head, [move.cells() for move in moves]))
+        result_json([move.to_json() for move in history.moves])
+    else:
+        head = ["seq", "at", "actor", "action", "from", "to", "why"]
+        result(table(head, [row for move in history.moves for row in move.rows()]))
+    history.whole()  # raises where it is broken
 
 
 @app.command()
