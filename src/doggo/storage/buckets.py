@@ -258,7 +258,7 @@ class Bucket:
             found = {
                 path.relative_to(self.root).as_posix(): path.stat().st_size
                 for path in folder.rglob("*")
-                if path.is_file() and not _is_ours(path.relative_to(self.root))
+                if path.is_file() and not is_ours(path.relative_to(self.root))
             }
         return {key: found[key] for key in sorted(found) if key.startswith(prefix)}
 
@@ -267,7 +267,7 @@ class Bucket:
         return iter(self.sizes(prefix))
 
 
-def _is_ours(relative: Path) -> bool:
+def is_ours(relative: Path) -> bool:
     """Whether a file is none of the bucket's objects: a write under way, or a lock."""
     return relative.as_posix() in (".swap.lock", ".lock") or any(
         part.startswith(UNFINISHED) for part in relative.parts
