@@ -55,9 +55,9 @@ class Stores:
         Raises:
             UsageError: there is no such pair.
         """
-        from doggo.vision.pairs import Pair
+        from doggo.storage.registered import forced_pair
 
-        return Pair.parse(self.forced_runtime) if self.forced_runtime else None
+        return forced_pair(self.forced_runtime)
 
     @property
     def embeddings(self) -> Path:

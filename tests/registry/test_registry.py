@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 from tests.registry.datasets import PHOTOS, colour_dataset
-from tests.tiny_bundle import COLOURS, LABELS, SIZE_PX, make_bundle, picture
+from tests.tiny_bundle import (
+    COLOURS,
+    LABELS,
+    SIZE_PX,
+    make_bundle,
+    picture,
+    put_another_in_its_place,
+)
 
 from doggo.core.errors import BundleError, GateError, InputError, NoModelError, UsageError
 from doggo.core.records import Split
@@ -304,4 +311,7 @@ def test_export_refuses_to_overwrite_and_copies_nothing_altered(
     (store.folder(1) / "model.ts").write_bytes(b"other")
     with pytest.raises(BundleError):
         export_bundle(store, 1, tmp_path / "out")
+    put_another_in_its_place(store.folder(3))
+    with pytest.raises(BundleError, match="is not the one that was registered"):
+        export_bundle(store, None, tmp_path / "out")
     assert not list(tmp_path.glob("*out*"))
