@@ -19,6 +19,7 @@ from tests.tiny_bundle import (
 
 from doggo.core.errors import BundleError, GateError, InputError, NoModelError, UsageError
 from doggo.core.records import Split
+from doggo.nets.licences import weights_licence
 from doggo.registry.compare import Dataset
 from doggo.registry.run import (
     describe,
@@ -63,7 +64,22 @@ def test_registering_moves_nothing(store: BundleStore, tmp_path: Path) -> None:
     assert card["name"] == "colour"
     assert card["metrics"] == {"validation_top1": 0.9, "test_top1": 0.8}
     assert card["data_licence"]
-    assert card["weights_licence"]
+    assert card["weights_licence"] == weights_licence("colour")
+
+
+def test_a_card_tells_the_licence_of_its_own_backbone(store: BundleStore, tmp_path: Path) -> None:
+    card = store.card(add(store, tmp_path, "a", backbone="vgg"))
+    assert "vgg16.tv_in1k, BSD-3-Clause" in str(card["weights_licence"])
+
+
+def test_a_damaged_card_is_a_row_with_its_problem_beside_the_others(
+    store: BundleStore, tmp_path: Path
+) -> None:
+    three_in_a_row(store, tmp_path)
+    (store.papers(2) / "card.json").write_text("torn")
+    rows = describe_all(store)
+    assert [row.problem is None for row in rows] == [True, False, True]
+    assert "card.json" in str(rows[1].problem)
 
 
 def test_an_altered_bundle_is_not_registered(store: BundleStore, tmp_path: Path) -> None:

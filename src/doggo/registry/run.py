@@ -25,6 +25,7 @@ from doggo.core.errors import (
 )
 from doggo.core.os_errors import explain_os_error
 from doggo.core.progress import Progress, silent
+from doggo.nets.licences import weights_licence
 from doggo.registry.card import Card, VersionRow, read_row
 from doggo.registry.compare import Dataset, compare
 from doggo.registry.gate import Comparison, GateDecision, GateFacts, judge
@@ -58,6 +59,7 @@ def register(
     card = Card(
         name=bundle.name,
         metrics=metrics,
+        weights_licence=weights_licence(bundle.backbone),
         report=report,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
