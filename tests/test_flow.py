@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from tests.homes import drawn_folder, open_stores
-from tests.tiny_bundle import COLOURS, make_bundle, picture
+from tests.tiny_bundle import COLOURS, make_bundle, picture, put_another_in_its_place
 
 from doggo import flow, production
-from doggo.core.errors import InputError, NoModelError, StorageError, UsageError
+from doggo.core.errors import BundleError, InputError, NoModelError, StorageError, UsageError
 from doggo.registry.run import register
 
 
@@ -75,3 +75,13 @@ def test_without_a_model_there_is_nothing_to_evaluate(tmp_path: Path) -> None:
 def test_a_report_that_its_json_would_overwrite_is_refused_first(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match=r"give --out .*x\.html"):
         flow.evaluate_version(open_stores(tmp_path), out=tmp_path / name)
+
+
+def test_another_bundle_in_the_place_of_production_is_not_evaluated(tmp_path: Path) -> None:
+    stores = open_stores(tmp_path / "home")
+    version = stores.bundles.add(make_bundle(tmp_path / "bundle"), {})
+    stores.bundles.move(version, why="test", actor="test")
+    put_another_in_its_place(stores.bundles.folder(version))
+    for asked in (None, version):
+        with pytest.raises(BundleError, match="is not the one that was registered"):
+            flow.evaluate_version(stores, version=asked, photos=tmp_path)

@@ -44,6 +44,16 @@ def test_many_files_of_one_folder_with_one_reason_share_a_line() -> None:
     ]
 
 
+def test_many_photos_without_a_file_are_called_photos() -> None:
+    detail = "another file of it has another breed"
+    told = [Finding(f"{n}" * 8, None, "conflict", detail) for n in range(5)]
+    text = intake_text(IntakeReport(withdrawn=told, relabelled=told, ignored=told))
+    few = "(00000000, 11111111, 22222222, ...)"
+    assert f"  withdrawn: 5 photos {few}: {detail}" in text
+    assert f"  relabelled: 5 photos {few}: {detail}" in text
+    assert f"  ignored: 5 names {few}: {detail}" in text  # lines of a labels file
+
+
 def dataset(manifest_id: str) -> Manifest:
     return Manifest(
         manifest_id=manifest_id, short_side_px=256, decoder="d", step="none", seed=42, rows=()

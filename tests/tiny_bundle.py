@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -123,6 +124,13 @@ def make_bundle(
     write_validation(folder, ValidationAnswers(pair=REFERENCE.name, answers=answers))
     seal(folder, record(labels, **changes))
     return folder
+
+
+def put_another_in_its_place(folder: Path) -> None:
+    """Copy another sealed bundle over a registered one: each of its hashes is right."""
+    other = make_bundle(folder.parent / "other", turn=1)
+    shutil.copytree(other, folder, dirs_exist_ok=True)
+    shutil.rmtree(other)
 
 
 def picture(colour: tuple[int, int, int], size: tuple[int, int] = (90, 70)) -> bytes:

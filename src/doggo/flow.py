@@ -3,8 +3,8 @@
     intake -> preprocess -> train -> export -> evaluate -> register -> gate -> production
 
 Owns the order and the joints between the stages, which do not know one another. Each stage
-resumes by itself; going the whole way again does only what is new. How a model is made
-and gets into production is in `release.py`.
+resumes by itself; going the whole way again does only what is new. How a model is
+made is in `making.py`, how it gets into production in `release.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from doggo.core.errors import InputError, StorageError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import Manifest, Origin
-from doggo.production import in_production
 from doggo.release import Release
 from doggo.results import Prepared, Released, RunResult, intake_text, nothing_usable
 from doggo.scored import Scored
@@ -311,18 +310,18 @@ def evaluate_version(
 
     Raises:
         NoModelError: nothing is in production and no version was given.
+        BundleError: the bundle was altered, or is not the one that production promises.
         InputError: there is no dataset and no folder, or the folder has no labelled photo.
         UsageError: `out` is called as the JSON beside it would be.
     """
     from doggo.evaluate.evaluation import UNSEEN, Learned
     from doggo.learned import learned_from
-    from doggo.vision.predictor import Predictor
+    from doggo.storage.registered import find_version, load_version
 
     if out is not None:
         json_beside(out)  # before anything is computed
-    chosen = version if version is not None else in_production(stores)
-    bundle = stores.bundles.folder(chosen)
-    predictor = Predictor.load(bundle, pair=stores.forced_pair)
+    which = find_version(stores.bundles, version)
+    predictor = load_version(stores.bundles, which, stores.forced_pair)
     unlabelled = 0
     learned: Learned | None = UNSEEN
     if photos is None:
@@ -333,6 +332,7 @@ def evaluate_version(
         found, unlabelled = labelled_folder(photos, labels)
         data, kind = f"the folder {photos}", _name_of(photos, labels)
         ledger, processed = stores.photos.ledger, stores.processed
+        bundle = stores.bundles.papers(which.version)
         learned = learned_from(bundle, found, ledger=ledger, processed=processed)
     name = f"{predictor.model.sha256[:16]}-{kind}.html"
     out = out or stores.reports / name

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from doggo.core.errors import NoModelError, StorageError
+from doggo.core.errors import StorageError
 from doggo.core.progress import Progress, silent
 from doggo.registry import run as registry
 from doggo.registry import sync as aliases
@@ -67,21 +67,6 @@ def sync(stores: Stores, *, progress: Progress = silent) -> Synced:
     """
     ask = partial(promote, stores, why="alias moved in the tracker", progress=progress)
     return Synced(lines=aliases.sync(stores.bundles, stores.tracker, ask))
-
-
-def in_production(stores: Stores) -> int:
-    """Return the version in production.
-
-    Raises:
-        NoModelError: there is none.
-    """
-    pointer = stores.bundles.production()
-    if pointer is None:
-        raise NoModelError(
-            "no model is in production yet: `doggo run FOLDER` makes one from photos, "
-            "`doggo bootstrap` one that needs none"
-        )
-    return pointer.version
 
 
 def why_out(version: int, moves: Sequence[Move]) -> Sequence[str]:

@@ -72,7 +72,7 @@ def _listed(name: str, found: Sequence[tuple[str, str]]) -> Iterator[str]:
     lines = list[tuple[str, int]]()
     for (folder, reason), paths in alike.items():
         if len(paths) > _ALIKE:
-            what = "names" if folder == "." else f"files in {folder}"  # lines of a labels file
+            what = _without_folder(name) if folder == "." else f"files in {folder}"
             few = ", ".join(PurePath(path).name for path in paths[:_NAMED])
             lines.append((f"{len(paths):,} {what} ({few}, ...): {reason}", len(paths)))
         else:
@@ -80,6 +80,11 @@ def _listed(name: str, found: Sequence[tuple[str, str]]) -> Iterator[str]:
     yield from (f"  {name}: {line}" for line, _ in lines[:_LISTED])
     if left := sum(files for _, files in lines[_LISTED:]):
         yield f"  {name}: and {left:,} more: --json has them all"
+
+
+def _without_folder(name: str) -> str:
+    """Return what a list's lines are where no file is told: photos by id, or a labels file's."""
+    return "photos" if name in ("relabelled", "withdrawn") else "names"
 
 
 def nothing_usable(report: IntakeReport, paths: Sequence[Path | str]) -> str:

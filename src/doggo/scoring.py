@@ -15,7 +15,8 @@ from doggo.core.errors import InputError, UsageError
 from doggo.core.progress import Progress, silent
 from doggo.core.records import Manifest, Origin, Split
 from doggo.evaluate.evaluation import UNSEEN, Learned
-from doggo.registry.card import DATA_LICENCE, WEIGHTS_LICENCE
+from doggo.nets.licences import weights_licence
+from doggo.registry.card import DATA_LICENCE
 from doggo.scored import Scored
 from doggo.storage.manifests import read_raw
 from doggo.storage.whole import write_whole
@@ -55,7 +56,7 @@ def score(
         predictor,
         photos,
         data=data,
-        licences=(DATA_LICENCE, WEIGHTS_LICENCE),
+        licences=(DATA_LICENCE, weights_licence(predictor.bundle.backbone)),
         kept=kept,
         learned=learned,
         progress=progress,

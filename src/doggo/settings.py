@@ -177,7 +177,7 @@ class Settings(BaseSettings):
         return self.home / "cache" / "buckets"
 
     def bucket_url(self, name: str) -> str:
-        """Return the URL of `raw`, `processed`, `new_raw`, `new_processed` or `bundle`.
+        """Return the URL of one of `core.buckets.BUCKETS`.
 
         A plain name, as the first doggo's buckets had, is a bucket of Google's where GCSSA_RAW
         says how to sign in there, as it did then; else a folder among the home's buckets.

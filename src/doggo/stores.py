@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
 
 from doggo.storage.buckets import Bucket
 from doggo.storage.bundles import BundleStore
@@ -17,6 +19,8 @@ from doggo.storage.photos import PhotoStore
 if TYPE_CHECKING:
     from doggo.tracking.tolerant import TolerantTracker
     from doggo.vision.pairs import Pair
+
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +57,9 @@ class Stores:
         Raises:
             UsageError: there is no such pair.
         """
-        from doggo.vision.pairs import Pair
+        from doggo.storage.registered import forced_pair
 
-        return Pair.parse(self.forced_runtime) if self.forced_runtime else None
+        return forced_pair(self.forced_runtime)
 
     @property
     def model_cache(self) -> Path:
@@ -72,21 +76,24 @@ class Stores:
 def work_folder(stores: Stores) -> Iterator[Path]:
     """Give a private folder on the home's disk, gone afterwards.
 
-    Folders of processes that were killed are removed by the next one after a day.
+    A folder is locked as long as its process lives; the next process removes those that are not.
     """
     parent = stores.home / "work"
     parent.mkdir(parents=True, exist_ok=True)
-    _remove_old(parent)
-    folder = Path(tempfile.mkdtemp(dir=parent))
+    with FileLock(parent / _LOCK):  # nobody looks between the making of a folder and its lock
+        _remove_left(parent)
+        folder = Path(tempfile.mkdtemp(dir=parent))
+        lock = FileLock(folder / _LOCK)
+        lock.acquire()
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
 
 
-def _remove_old(parent: Path, *, age_s: float = 86_400) -> None:
-    import time
-
+def _remove_left(parent: Path) -> None:
     for folder in parent.iterdir():
-        if time.time() - folder.stat().st_mtime > age_s:
-            shutil.rmtree(folder, ignore_errors=True)
+        if folder.is_dir():
+            with suppress(Timeout, FileNotFoundError), FileLock(folder / _LOCK, timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from doggo.stores import Stores
     from doggo.tracking.neptune_archive import NeptuneArchive
     from doggo.tracking.tolerant import TolerantTracker
-    from doggo.vision.pairs import Pair
     from doggo.vision.predictor import Predictor
 
 
@@ -158,37 +157,25 @@ def load_predictor(folder: Path | None = None) -> Predictor:
         NoModelError: nothing is in production.
         BundleError: the bundle is incomplete or was altered.
     """
-    from doggo.core.errors import NoModelError
+    from doggo.storage.registered import find_version, forced_pair, load_version
     from doggo.vision.predictor import Predictor
 
-    forced = _forced_pair()
+    forced = forced_pair(settings().runtime)
     if folder is not None:
         return Predictor.load(folder, pair=forced)
     bundles = open_bundles()
-    pointer = bundles.production()
-    if pointer is None:
-        raise NoModelError(
-            "no model is in production yet; make one with `doggo run FOLDER_OF_PHOTOS`, "
-            "or `doggo bootstrap` for one that needs no photos"
-        )
-    return Predictor.load(
-        bundles.folder(pointer.version), pair=forced, expect_sha256=pointer.sha256
-    )
+    return load_version(bundles, find_version(bundles), forced)
 
 
 def model_source(folder: Path | None = None) -> ModelSource:
     """Return where the server takes its model from: a fixed folder, or the pointer."""
     from doggo.serve.models import FixedBundle, ProductionBundle
+    from doggo.storage.registered import forced_pair
 
+    forced = forced_pair(settings().runtime)
     if folder is not None:
-        return FixedBundle(folder, _forced_pair())
-    return ProductionBundle(open_bundles(), _forced_pair())
-
-
-def _forced_pair() -> Pair | None:
-    from doggo.vision.pairs import Pair
-
-    return Pair.parse(settings().runtime) if settings().runtime else None
+        return FixedBundle(folder, forced)
+    return ProductionBundle(open_bundles(), forced)
 
 
 def _bot_token(chosen: Settings) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.commands import run_doggo
-from tests.tiny_bundle import make_bundle
+from tests.tiny_bundle import make_bundle, put_another_in_its_place
 
 from doggo.apps import doctor
 from doggo.apps.finding import Finding, Level
@@ -19,6 +19,7 @@ from doggo.settings import Settings
 from doggo.storage.buckets import Bucket
 from doggo.storage.bundles import BundleStore
 from doggo.storage.database import open_database
+from doggo.vision.pairs import usable_pairs
 
 
 @pytest.fixture
@@ -84,7 +85,32 @@ def test_a_database_of_a_newer_release_is_found(settings: Settings) -> None:
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA user_version = 999")
         connection.commit()
-    assert "schema 999" in _worst("database", settings).detail
+    found = _worst("database", settings)
+    assert found.level is Level.FAIL
+    assert "schema 999" in found.detail
+    assert found.mend.startswith("upgrade doggo")
+
+
+def test_a_database_of_an_older_release_is_well_since_its_next_use_updates_it(
+    settings: Settings,
+) -> None:
+    file = _with_database(settings)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("ALTER TABLE sources DROP COLUMN read_by")
+        connection.execute("PRAGMA user_version = 1")
+        connection.commit()
+    found = _worst("database", settings)
+    assert found.level is Level.OK
+    assert "brought up to date on next use" in found.detail
+    open_database(file).dispose()
+    assert "brought up to date" not in _worst("database", settings).detail
+
+
+def test_an_empty_database_is_a_new_one(settings: Settings) -> None:
+    (settings.home / "buckets" / "raw").mkdir(parents=True)
+    (settings.home / "photos.db").touch()
+    assert _worst("database", settings).level is Level.OK
+    assert _worst("photos", settings).level is Level.OK
 
 
 def _photo_row(file: Path, key: str) -> None:
@@ -168,6 +194,44 @@ def test_a_misspelled_setting_is_found(
     assert found.level is Level.WARN
     assert "DOGGO_HMOE" in found.detail
     assert "DOGGO_QUEUESIZE" in found.detail
+
+
+def _in_production(settings: Settings, tmp_path: Path) -> BundleStore:
+    store = BundleStore(Bucket(settings.home / "buckets" / "bundles"))
+    version = register(store, make_bundle(tmp_path / "bundle"), metrics={})
+    promote(store, version, why="first")
+    return store
+
+
+def test_another_sealed_bundle_in_the_place_of_production_is_found(
+    settings: Settings, tmp_path: Path
+) -> None:
+    store = _in_production(settings, tmp_path)
+    put_another_in_its_place(store.folder(1))
+    found = _worst("models", settings)
+    assert found.level is Level.FAIL
+    assert "is not the one that was registered" in found.detail
+
+
+def test_production_is_tried_on_the_runtime_that_serves_it(
+    settings: Settings, tmp_path: Path
+) -> None:
+    _in_production(settings, tmp_path)
+    unforced = _worst("models", settings).detail
+    forced = next(pair for pair in usable_pairs() if f"answers on {pair.name};" not in unforced)
+    insisting = Settings(home=settings.home, runtime=forced.name)
+    assert f"answers on {forced.name};" in _worst("models", insisting).detail
+    impossible = Settings(home=settings.home, runtime="abacus-f32")
+    assert _worst("models", impossible).level is Level.OK  # the check of runtimes tells it
+
+
+def test_a_bucket_on_another_host_is_found(settings: Settings) -> None:
+    away = Settings(home=settings.home, raw_bucket="file://data/raw")
+    _with_database(away)
+    found = _worst("buckets", away)
+    assert found.level is Level.FAIL
+    assert "file:///" in found.detail
+    assert [f.check for f in doctor.examine(away).findings if f.level is Level.FAIL] == ["buckets"]
 
 
 def test_a_pointer_to_nothing_is_found(settings: Settings) -> None:

@@ -268,6 +268,11 @@ def test_a_line_of_the_table_without_an_object_is_listed(tmp_path: Path) -> None
     assert "pug/gone.npy" in {item.path for item in scan([bucket.url]).ignored}
 
 
+def test_a_bucket_on_another_host_is_not_looked_for_on_this_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="names the host 'data'"):
+        scan([f"file://data{tmp_path}"])
+
+
 def test_a_bucket_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such bucket"):
         scan([(tmp_path / "typo").as_uri()])

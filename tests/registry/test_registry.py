@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 from tests.registry.datasets import PHOTOS, colour_dataset
-from tests.tiny_bundle import COLOURS, LABELS, SIZE_PX, make_bundle, picture
+from tests.tiny_bundle import (
+    COLOURS,
+    LABELS,
+    SIZE_PX,
+    make_bundle,
+    picture,
+    put_another_in_its_place,
+)
 
 from doggo.core.errors import (
     BundleError,
@@ -19,6 +26,7 @@ from doggo.core.errors import (
     UsageError,
 )
 from doggo.core.records import Split
+from doggo.nets.licences import weights_licence
 from doggo.registry.compare import Dataset
 from doggo.registry.run import (
     describe,
@@ -63,7 +71,22 @@ def test_registering_moves_nothing(store: BundleStore, tmp_path: Path) -> None:
     assert card["name"] == "colour"
     assert card["metrics"] == {"validation_top1": 0.9, "test_top1": 0.8}
     assert card["data_licence"]
-    assert card["weights_licence"]
+    assert card["weights_licence"] == weights_licence("colour")
+
+
+def test_a_card_tells_the_licence_of_its_own_backbone(store: BundleStore, tmp_path: Path) -> None:
+    card = store.card(add(store, tmp_path, "a", backbone="vgg"))
+    assert "vgg16.tv_in1k, BSD-3-Clause" in str(card["weights_licence"])
+
+
+def test_a_damaged_card_is_a_row_with_its_problem_beside_the_others(
+    store: BundleStore, tmp_path: Path
+) -> None:
+    three_in_a_row(store, tmp_path)
+    (store.papers(2) / "card.json").write_text("torn")
+    rows = describe_all(store)
+    assert [row.problem is None for row in rows] == [True, False, True]
+    assert "card.json" in str(rows[1].problem)
 
 
 def test_an_altered_bundle_is_not_registered(store: BundleStore, tmp_path: Path) -> None:
@@ -352,4 +375,7 @@ def test_export_refuses_to_overwrite_and_copies_nothing_altered(
     (store.folder(1) / "model.ts").write_bytes(b"other")
     with pytest.raises(BundleError):
         export_bundle(store, 1, tmp_path / "out")
+    put_another_in_its_place(store.folder(3))
+    with pytest.raises(BundleError, match="is not the one that was registered"):
+        export_bundle(store, None, tmp_path / "out")
     assert not list(tmp_path.glob("*out*"))

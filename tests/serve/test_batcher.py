@@ -135,6 +135,34 @@ def test_a_full_queue_says_when_to_come_back_and_recovers() -> None:
     scenario(play, queue_size=4)
 
 
+class Slow(FirstByte):
+    """Takes its time for each photo."""
+
+    photo_s = 0.1
+
+    def view(self, data: bytes) -> NDArray[np.uint8]:
+        time.sleep(self.photo_s)
+        return super().view(data)
+
+
+def test_who_is_sent_away_may_come_back_when_all_runners_together_are_through() -> None:
+    async def run() -> None:
+        model = Slow()
+        batcher = Batcher(lambda: model, queue_size=40, runners=4)
+        await asyncio.gather(*(batcher.submit(b"\x50") for _ in range(24)))  # it learns the pace
+        model.may_run.clear()
+        waiting = [batcher.submit(b"\x50") for _ in range(40)]  # 4 s of one runner
+        with pytest.raises(BusyError) as busy:
+            batcher.submit(b"\x51")
+        assert busy.value.retry_after_s <= 2
+        model.photo_s = 0
+        model.may_run.set()
+        await asyncio.gather(*waiting)
+        await batcher.close()
+
+    asyncio.run(run())
+
+
 def test_a_queue_full_of_bytes_is_full_and_recovers() -> None:
     photo = b"\x50" * 1000
 

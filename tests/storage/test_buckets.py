@@ -128,6 +128,14 @@ def test_another_scheme_is_a_usage_error() -> None:
         open_bucket("ftp://somewhere/bucket")
 
 
+@pytest.mark.parametrize("url", ["file://data/raw", "file://~/doggo-data/raw"])
+def test_a_folder_of_another_host_is_a_usage_error(url: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"names the host .*file:///srv/raw"):
+        open_bucket(url)
+    here = open_bucket(f"file://localhost{tmp_path}/bucket")
+    assert here.root == tmp_path / "bucket"
+
+
 def test_a_file_in_the_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match="cannot open bucket"):

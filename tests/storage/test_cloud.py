@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -208,6 +210,49 @@ def test_a_full_cache_lets_the_oldest_go_but_nothing_in_use(store: Store, tmp_pa
     bucket.trim(0)
     assert [path.name for path in bucket.root.iterdir()] == ["key-0"]
     assert bucket.read("key-3") == b"x" * 100
+
+
+def test_a_cache_is_trimmed_while_another_process_downloads_into_it(
+    store: Store, tmp_path: Path
+) -> None:
+    # The other process is a thread that does to the files what `fetch` and `sync` do to them.
+    bucket = open_bucket(store.new_bucket(), cache=tmp_path)
+    done = threading.Event()
+
+    def download() -> None:
+        for n in itertools.cycle(range(8)):
+            if done.is_set():
+                return
+            pending = bucket.root / ".tmp-pending"
+            pending.mkdir(parents=True, exist_ok=True)
+            part = pending / f".tmp-part-{n}"
+            part.write_bytes(b"x")
+            part.replace(bucket.root / f"key-{n}")
+            shutil.rmtree(pending)
+
+    other = threading.Thread(target=download)
+    other.start()
+    try:
+        for _ in range(300):
+            bucket.trim(0)
+    finally:
+        done.set()
+        other.join()
+
+
+def test_trimming_leaves_what_is_under_way_and_the_locks(store: Store, tmp_path: Path) -> None:
+    bucket = open_bucket(store.new_bucket(), cache=tmp_path)
+    file = tmp_path / "file"
+    file.write_bytes(b"data")
+    bucket.adopt("key", file)  # not uploaded yet: this is the only copy
+    bucket.write("whole", b"data")
+    bucket.path("whole")
+    (bucket.root / ".lock").touch()
+    for path in bucket.root.rglob("*"):
+        os.utime(path, (0, 0))
+    bucket.trim(0)
+    bucket.sync()
+    assert sorted(path.name for path in bucket.root.iterdir()) == [".lock", "key"]
 
 
 def test_a_killed_writer_leaves_a_claim_that_counts_for_nothing(

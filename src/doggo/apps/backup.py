@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from doggo.core.buckets import BUCKETS
 from doggo.core.errors import StorageError, UsageError
 from doggo.core.os_errors import explained
 from doggo.core.progress import Progress, silent
@@ -23,8 +24,6 @@ from doggo.storage.archive import Packed, pack, unpack
 from doggo.storage.disk import megabytes
 from doggo.storage.home import make_home, no_folder
 from doggo.storage.whole import fsync
-
-_BUCKETS = ("raw", "processed", "new_raw", "new_processed", "bundle")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,13 +73,8 @@ class RestoreReport:
         return "\n".join(lines)
 
 
-def write_backup(
-    settings: Settings, file: Path, *, force: bool = False, progress: Progress = silent
-) -> BackupReport:
+def write_backup(settings: Settings, file: Path, *, progress: Progress = silent) -> BackupReport:
     """Write the home folder to `file` (.tar, .tar.gz or .tgz); it appears only when whole.
-
-    Args:
-        force: replace an existing file.
 
     Raises:
         UsageError: the file's name says no format, it exists, or it lies inside the home.
@@ -94,13 +88,13 @@ def write_backup(
         raise StorageError(f"nothing to back up: {home} is not there; check DOGGO_HOME")
     if file.is_relative_to(home):
         raise UsageError(f"{file} lies inside the home folder {home}; name a place outside it")
-    if file.exists() and not force:
+    if file.exists():
         raise UsageError(f"{file} exists; name another file")
     with explained(f"back {home} up to {file}"), _appears_when_whole(file) as partial:
         contents = pack(home, partial, compressed=compressed, progress=progress)
     elsewhere = tuple(
         f"bucket {settings.bucket_url(name)} (not under {home}: back it up where it is)"
-        for name in _BUCKETS
+        for name in BUCKETS
         if not settings.bucket_url(name).startswith(home.as_uri() + "/")
     )
     contents = Packed(

@@ -13,18 +13,23 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import unquote, urlparse
+from typing import TYPE_CHECKING
 
 from doggo.apps.finding import Finding, Level
-from doggo.core.errors import DoggoError
+from doggo.core.buckets import BUCKETS
+from doggo.core.errors import DoggoError, NoModelError, UsageError
 from doggo.settings import Settings
-from doggo.storage.buckets import Bucket, open_bucket
+from doggo.storage.buckets import Bucket, local_folder, open_bucket
 from doggo.storage.disk import free_bytes, megabytes, nearest_folder
 from doggo.storage.home import read_only_uri
 from doggo.storage.remote import Remote
 from doggo.storage.sign_in import is_remote
+from doggo.storage.snapshot import is_sqlite
 
-_BUCKETS = ("raw", "processed", "new_raw", "new_processed", "bundle")
+if TYPE_CHECKING:
+    from doggo.vision.pairs import Pair
+
+_PHOTO_DATABASES = ("photos.db", "new_photos.db")
 _LOW_DISK_BYTES = 2 * 10**9
 _NO_DISK_BYTES = 200 * 10**6
 _TRACKER_TIMEOUT_S = 3.0
@@ -71,31 +76,47 @@ def disk(settings: Settings) -> Iterator[Finding]:
 
 def databases(settings: Settings) -> Iterator[Finding]:
     """Is every database whole, and of a schema that this release reads?"""
-    from doggo.storage.database import SCHEMA_VERSION
-    from doggo.storage.snapshot import is_sqlite
-
     files = [
         file for found in ("*.db", "tracker/*.db") for file in sorted(settings.home.glob(found))
     ]
     if not files:
         yield Finding(check="database", level=Level.OK, detail="none yet; made on first use")
     for file in files:
-        problem = "is not a SQLite database" if not is_sqlite(file) else _damage(file)
-        if not problem and file.name in ("photos.db", "new_photos.db"):
-            found = _query(file, "PRAGMA user_version")[0][0]
-            if found != SCHEMA_VERSION:
-                problem = f"has schema {found}, this release reads {SCHEMA_VERSION}"
-        yield Finding(
+        yield _database(file)
+
+
+def _database(file: Path) -> Finding:
+    from doggo.storage.database import SCHEMA_VERSION
+
+    if damage := _damage(file):
+        return Finding(
             check="database",
-            level=Level.FAIL if problem else Level.OK,
-            detail=f"{file} {problem}" if problem else f"{file.name} is whole",
-            mend="put a backup back: doggo restore FILE --force" if problem else "",
+            level=Level.FAIL,
+            detail=f"{file} {damage}",
+            mend="put a backup back: doggo restore FILE --force",
         )
+    schema = _schema(file) if file.name in _PHOTO_DATABASES else SCHEMA_VERSION
+    if schema > SCHEMA_VERSION:
+        return Finding(
+            check="database",
+            level=Level.FAIL,
+            detail=(
+                f"{file} was made by a newer doggo (schema {schema}, this one knows "
+                f"{SCHEMA_VERSION})"
+            ),
+            mend="upgrade doggo, or set DOGGO_HOME to another folder",
+        )
+    older = f"; of schema {schema}, brought up to date on next use"
+    return Finding(
+        check="database",
+        level=Level.OK,
+        detail=f"{file.name} is whole{older if schema < SCHEMA_VERSION else ''}",
+    )
 
 
 def buckets(settings: Settings) -> Iterator[Finding]:
-    """Can each bucket be read and written?"""
-    for name in _BUCKETS:
+    """Can each local bucket be read and written, and each one far away be listed?"""
+    for name in BUCKETS:
         url = settings.bucket_url(name)
         yield _cloud_bucket(settings, name) if is_remote(url) else _local_bucket(settings, name)
 
@@ -117,12 +138,13 @@ def _cloud_bucket(settings: Settings, name: str) -> Finding:
 
 def _local_bucket(settings: Settings, name: str) -> Finding:
     url = settings.bucket_url(name)
-    folder = _folder(url)
-    if folder is None:
+    try:
+        folder = local_folder(url)
+    except UsageError as error:
         return Finding(
             check="buckets",
             level=Level.FAIL,
-            detail=f"{name}: {url} is none of file://, gs:// and s3://",
+            detail=f"{name}: {error}",
             mend=f"unset DOGGO_{name.upper()}_BUCKET or give it a folder",
         )
     if folder.exists() and not (folder.is_dir() and os.access(folder, os.R_OK | os.W_OK)):
@@ -152,7 +174,9 @@ def photos(settings: Settings) -> Iterator[Finding]:
         raw = _opened(settings, f"{kind}raw")
         if raw is None or _damage(file):
             continue  # told by the checks of buckets and databases
-        keys = {str(row[0]) for row in _query(file, "SELECT raw_key FROM photos")}
+        has_tables = _schema(file) > 0  # none where a first command was killed at its start
+        rows = _query(file, "SELECT raw_key FROM photos") if has_tables else []
+        keys = {str(row[0]) for row in rows}
         objects = set(raw.list())
         lost, orphans = sorted(keys - objects), sorted(objects - keys)
         if lost:
@@ -184,11 +208,12 @@ def models(settings: Settings) -> Iterator[Finding]:
         yield _no_model()
         return
     from doggo.storage.bundles import BundleStore
-    from doggo.vision.predictor import Predictor
+    from doggo.storage.registered import find_version, load_version
 
     store = BundleStore(bucket)
-    pointer = store.production()
-    if pointer is None:
+    try:
+        which = find_version(store)
+    except NoModelError:
         yield _no_model()
         return
     history = store.history()
@@ -198,18 +223,18 @@ def models(settings: Settings) -> Iterator[Finding]:
             level=Level.FAIL,
             detail=f"the audit is broken: {history.broken}; what was before is not proven",
             mend=(
-                f"doggo models promote {pointer.version} (goes on with a record that says so), or "
+                f"doggo models promote {which.version} (goes on with a record that says so), or "
                 "put a backup back (doggo restore FILE --force)"
             ),
         )
     try:
-        predictor = Predictor.load(store.folder(pointer.version))
+        predictor = load_version(store, which, _usable_pair(settings))
         predictor.smoke_test()
     except DoggoError as error:
         yield Finding(
             check="models",
             level=Level.FAIL,
-            detail=f"production is version {pointer.version}: {error}",
+            detail=f"production is version {which.version}: {error}",
             mend="doggo models rollback, or doggo models promote another version",
         )
         return
@@ -217,7 +242,7 @@ def models(settings: Settings) -> Iterator[Finding]:
         check="models",
         level=Level.OK,
         detail=(
-            f"version {pointer.version} ({predictor.model.name}) is in production, verified, "
+            f"version {which.version} ({predictor.model.name}) is in production, verified, "
             f"and answers on {predictor.pair.name}; {len(history.moves)} moves in the audit"
         ),
     )
@@ -254,18 +279,32 @@ def _no_model() -> Finding:
     )
 
 
+def _usable_pair(settings: Settings) -> Pair | None:
+    """Return the forced pair; None without one, or where `machine.runtimes` says what is wrong."""
+    from doggo.storage.registered import forced_pair
+    from doggo.vision.pairs import usable_pairs
+
+    try:
+        forced = forced_pair(settings.runtime)
+    except UsageError:
+        return None
+    return forced if forced in usable_pairs() else None
+
+
 def _opened(settings: Settings, name: str) -> Bucket | None:
     """Return a bucket that is there; None if it is not, for opening a local one makes it."""
     url = settings.bucket_url(name)
-    folder = _folder(url)
-    if not is_remote(url) and (folder is None or not folder.is_dir()):
+    try:
+        if not is_remote(url) and not local_folder(url).is_dir():
+            return None
+    except UsageError:
         return None
     return open_bucket(url, cache=settings.bucket_cache, google_key=settings.gcssa_raw)
 
 
-def _folder(url: str) -> Path | None:
-    parsed = urlparse(url)
-    return Path(unquote(parsed.path)) if parsed.scheme == "file" else None
+def _schema(file: Path) -> int:
+    """Return the schema of photo rows in a database, 0 where nothing was made yet."""
+    return int(str(_query(file, "PRAGMA user_version")[0][0]))
 
 
 def _query(file: Path, statement: str) -> list[tuple[object, ...]]:
@@ -274,7 +313,9 @@ def _query(file: Path, statement: str) -> list[tuple[object, ...]]:
 
 
 def _damage(file: Path) -> str:
-    """Return what is wrong with a SQLite file, empty if nothing is."""
+    """Return what is wrong with a SQLite file, empty if nothing is; an empty file is a new one."""
+    if file.stat().st_size and not is_sqlite(file):
+        return "is not a SQLite database"
     try:
         answer = str(_query(file, "PRAGMA integrity_check(1)")[0][0])
     except sqlite3.Error as error:

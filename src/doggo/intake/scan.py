@@ -11,14 +11,15 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import unquote, urlparse
+from urllib.parse import unquote
 
 from doggo.core.errors import InputError, UsageError
 from doggo.intake.found import BucketObject, Ignored, Scan
 from doggo.intake.labels import LabelsTree, labelled, read_labels, take_labels
 from doggo.intake.packed import scan_archive
-from doggo.storage.buckets import Bucket, open_bucket
+from doggo.storage.buckets import Bucket, local_folder, open_bucket
 from doggo.storage.members import is_archive
+from doggo.storage.sign_in import is_remote
 
 
 def scan(
@@ -96,9 +97,7 @@ def _scan_bucket(
 
     Its labels are those of a folder: `BREED/NAME.npy`, `BREED_ID.jpg`, `meta_data.csv`.
     """
-    parsed = urlparse(url)
-    here = parsed.scheme == "file"
-    if not (parsed.netloc or parsed.path) or (here and not Path(unquote(parsed.path)).is_dir()):
+    if not is_remote(url) and not local_folder(url).is_dir():
         raise UsageError(f"no such bucket: {url}")  # opening a local one would make it
     bucket = open_source(url)
     stored = dict[str, BucketObject]()

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from doggo.core.errors import BundleError
+from doggo.core.errors import BundleError, StorageError
 from doggo.storage.audit import Move
 from doggo.storage.bundles import BundleStore
-from doggo.vision.bundle import Bundle, bundle_sha256, parse_bundle
+from doggo.vision.bundle import Bundle, bundle_sha256, bundle_values, parse_bundle
 
-WEIGHTS_LICENCE = "pre-trained weights: see the page on licences (EfficientNet-Lite: Apache-2.0)"
 DATA_LICENCE = "photos: the owner's; the rights stay with their owners"
 
 
@@ -24,14 +23,15 @@ class Card:
 
     Attributes:
         metrics: figures by name; `validation_top1` and `test_top1` are shown in lists.
+        weights_licence, data_licence: one line each.
         report: where the evaluation report lies, if there is one.
         created_at: UTC, ISO 8601.
     """
 
     name: str
     metrics: Mapping[str, float]
+    weights_licence: str
     data_licence: str = DATA_LICENCE
-    weights_licence: str = WEIGHTS_LICENCE
     report: str | None = None
     created_at: str = ""
 
@@ -84,7 +84,7 @@ class VersionRow:
             "sha256": self.sha256,
             "problem": self.problem,
             "card": dict(self.card),
-            "bundle": None if self.bundle is None else bundle_json(self.bundle),
+            "bundle": None if self.bundle is None else bundle_values(self.bundle),
             "moves": [move.to_json() for move in self.moves],
         }
 
@@ -131,22 +131,15 @@ class VersionRow:
         return f"{self.metrics[name]:.1%}" if name in self.metrics else ""
 
 
-def bundle_json(bundle: Bundle) -> dict[str, object]:
-    """Return a bundle record as plain data."""
-    trials = [{**asdict(trial), "pair": trial.pair.name} for trial in bundle.trials]
-    return {**asdict(bundle), "trials": trials}
-
-
 def read_row(store: BundleStore, version: int, moves: tuple[Move, ...]) -> VersionRow:
     """Return what the store knows about a version; a damaged one is a row with its problem."""
-    folder = store.papers(version)
     pointer = store.production()
     in_production = pointer is not None and pointer.version == version
+    folder = store.papers(version)
     try:
-        bundle = parse_bundle(folder)
-    except BundleError as error:
+        bundle, card = parse_bundle(folder), store.card(version)
+    except (BundleError, StorageError) as error:
         return VersionRow(version=version, in_production=in_production, problem=str(error))
-    card = store.card(version)
     metrics = card.get("metrics")
     report = card.get("report")
     return VersionRow(

@@ -25,11 +25,13 @@ from doggo.core.errors import (
 )
 from doggo.core.os_errors import explain_os_error
 from doggo.core.progress import Progress, silent
+from doggo.nets.licences import weights_licence
 from doggo.registry.card import Card, VersionRow, read_row
 from doggo.registry.compare import Dataset, compare
 from doggo.registry.gate import Comparison, GateDecision, GateFacts, judge
 from doggo.storage.audit import Action, Move, previous_version
 from doggo.storage.bundles import BundleStore, Pointer, version_key
+from doggo.storage.registered import find_version
 from doggo.vision.bundle import PARITY_TOLERANCE, read_bundle
 from doggo.vision.pairs import Pair
 from doggo.vision.predictor import Predictor
@@ -57,6 +59,7 @@ def register(
     card = Card(
         name=bundle.name,
         metrics=metrics,
+        weights_licence=weights_licence(bundle.backbone),
         report=report,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -197,22 +200,18 @@ def export_bundle(store: BundleStore, version: int | None, folder: Path) -> Path
 
     Raises:
         NoModelError: nothing is in production and no version was given.
-        BundleError: the stored bundle was altered.
+        BundleError: the stored bundle was altered, or is not the one that production promises.
         InputError: `folder` is already there.
     """
-    if version is None:
-        pointer = store.production()
-        if pointer is None:
-            raise NoModelError("nothing is in production: name a version with --version")
-        version = pointer.version
+    which = find_version(store, version)
     if folder.exists():
         raise InputError(f"{folder} is already there: give a folder that does not exist yet")
-    source = store.folder(version)
+    source = store.folder(which.version)
     staged = folder.parent / f".tmp-{folder.name}-{secrets.token_hex(4)}"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, staged)
-        read_bundle(staged)
+        read_bundle(staged, expect_sha256=which.sha256)
         staged.rename(folder)
     except OSError as error:
         raise StorageError(f"cannot write {folder}: {explain_os_error(error)}") from error

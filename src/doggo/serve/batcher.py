@@ -87,7 +87,7 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self._inbox: SimpleQueue[_Job | None] = SimpleQueue()
         self._inside = self._inside_bytes = 0
-        self._seconds_per_photo = 0.01
+        self._seconds_per_photo = 0.01  # of one runner
         self._closing = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -164,7 +164,8 @@ class Batcher:
             await asyncio.to_thread(thread.join)
 
     def _retry_after_s(self) -> int:
-        return max(1, math.ceil(self._inside * self._seconds_per_photo))
+        seconds = self._inside * self._seconds_per_photo / len(self._runners)
+        return max(1, math.ceil(seconds))
 
     def _run(self) -> None:
         while (first := self._inbox.get()) is not None:

@@ -20,6 +20,7 @@ import numpy as np
 
 from doggo.core.errors import DoggoError, NoModelError
 from doggo.storage.bundles import BundleStore
+from doggo.storage.registered import Registered, load_version
 from doggo.vision.cores import available_cores
 from doggo.vision.pairs import Pair
 from doggo.vision.predictor import Predictor
@@ -98,8 +99,8 @@ class ProductionBundle:
         return POLL_FAR_S if self._store.bucket.far else POLL_S
 
     def load(self, wanted: Wanted) -> Predictor:
-        folder = self._store.folder(int(wanted.name))
-        return Predictor.load(folder, pair=self._pair, expect_sha256=wanted.sha256)
+        which = Registered(version=int(wanted.name), sha256=wanted.sha256)
+        return load_version(self._store, which, self._pair)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +123,6 @@ class Models:
         source: says what should be served.
         on_swap: told a model that has just been taken into service.
         on_refusal: told once about each bundle that was refused.
-        poll_s: pause between two looks at the source; None: the source's own.
     """
 
     def __init__(
@@ -131,12 +131,11 @@ class Models:
         *,
         on_swap: Callable[[Predictor], None] = lambda _: None,
         on_refusal: Callable[[Refusal], None] = lambda _: None,
-        poll_s: float | None = None,
     ) -> None:
         self._source = source
         self._on_swap = on_swap
         self._on_refusal = on_refusal
-        self._poll_s = source.poll_s if poll_s is None else poll_s
+        self._poll_s = source.poll_s
         self._serving: Wanted | None = None
         self._retry_at = 0.0
         self._stop = threading.Event()

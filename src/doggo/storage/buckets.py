@@ -49,23 +49,40 @@ def open_bucket(
         google_key: a service account's JSON key in base64, for `gs://`.
 
     Raises:
-        UsageError: the URL's scheme is not one that this installation can open.
+        UsageError: the URL's scheme is not one that this installation can open, or a `file://`
+            URL names a host.
         StorageError: the folder cannot be made or is not writable.
     """
-    from doggo.storage.remote import Remote
     from doggo.storage.sign_in import is_remote
 
-    parsed = urlparse(url)
-    if parsed.scheme == "file":
-        return Bucket(Path(unquote(parsed.path)))
     if not is_remote(url):
-        raise UsageError(f"cannot open bucket {url!r}: its URL must be file://, gs:// or s3://")
+        return Bucket(local_folder(url))
     from doggo.storage.cloud import CloudBucket
+    from doggo.storage.remote import Remote
 
     if cache is None:
         cache = Path(tempfile.mkdtemp(prefix="doggo-cache-"))
         atexit.register(shutil.rmtree, cache, ignore_errors=True)
     return CloudBucket(Remote(url, google_key), cache / _folder_name(url))
+
+
+def local_folder(url: str) -> Path:
+    """Return the folder that a `file://` URL names; it may not exist.
+
+    Raises:
+        UsageError: it is the URL of no folder, or of another host's folder.
+    """
+    parsed = urlparse(url)
+    if parsed.scheme != "file":
+        raise UsageError(f"cannot open bucket {url!r}: its URL must be file://, gs:// or s3://")
+    if parsed.netloc not in ("", "localhost"):
+        raise UsageError(
+            f"{url!r} names the host {parsed.netloc!r}: write the whole path of a folder of this "
+            "machine after three slashes, such as file:///srv/raw"
+        )
+    if not parsed.path:
+        raise UsageError(f"no such bucket: {url!r} names no folder")
+    return Path(unquote(parsed.path))
 
 
 def _folder_name(url: str) -> str:
@@ -258,7 +275,7 @@ class Bucket:
             found = {
                 path.relative_to(self.root).as_posix(): path.stat().st_size
                 for path in folder.rglob("*")
-                if path.is_file() and not _is_ours(path.relative_to(self.root))
+                if path.is_file() and not is_ours(path.relative_to(self.root))
             }
         return {key: found[key] for key in sorted(found) if key.startswith(prefix)}
 
@@ -267,7 +284,7 @@ class Bucket:
         return iter(self.sizes(prefix))
 
 
-def _is_ours(relative: Path) -> bool:
+def is_ours(relative: Path) -> bool:
     """Whether a file is none of the bucket's objects: a write under way, or a lock."""
     return relative.as_posix() in (".swap.lock", ".lock") or any(
         part.startswith(UNFINISHED) for part in relative.parts

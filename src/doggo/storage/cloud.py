@@ -18,12 +18,13 @@ import secrets
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from doggo.core.errors import StorageError
 from doggo.core.os_errors import explained
 from doggo.core.progress import Progress, silent
-from doggo.storage.buckets import Bucket
+from doggo.storage.buckets import Bucket, is_ours
 from doggo.storage.remote import Remote
 from doggo.storage.whole import UNFINISHED, link_file, move_file
 
@@ -200,14 +201,24 @@ class CloudBucket(Bucket):
 
     def trim(self, limit_bytes: int) -> None:
         """Evict what was not used for longest until the cache fits; never what is in use."""
-        files = [path for path in self.root.rglob("*") if path.is_file()]
-        known = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in files)
+        known = sorted(self._cached())
         over = sum(size for _, size, _ in known) - limit_bytes
         for used_at, size, path in known:
             if over <= 0 or time.time() - used_at < _IN_USE_S:
                 return
             path.unlink(missing_ok=True)
             over -= size
+
+    def _cached(self) -> Iterator[tuple[float, int, Path]]:
+        """Yield when each whole copy was last used, its size and its place."""
+        # No rglob: it raises where another process removes a folder meanwhile.
+        for folder, _, names in os.walk(self.root):
+            for path in (Path(folder, name) for name in names):
+                if is_ours(path.relative_to(self.root)):
+                    continue
+                with suppress(FileNotFoundError):  # another process may evict it meanwhile
+                    found = path.stat()
+                    yield found.st_mtime, found.st_size, path
 
     def _local(self, key: str) -> Path:
         return Path(self._path(key))

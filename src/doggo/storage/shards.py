@@ -1,7 +1,7 @@
 """Array shards: many canonical photos in one memory-mappable .npy file.
 
 Owns the file format (a 1-D uint8 array: HWC images one after another) and reading it without
-copies. Where each image lies is in the database (`photos.py`) and in the manifest's rows; a
+copies. Where each image lies is in the database (`pixels.py`) and in the manifest's rows; a
 shard alone says nothing of photos.
 """
 

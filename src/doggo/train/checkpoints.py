@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -138,10 +138,11 @@ def checkpoint_folder(root: Path, what: Mapping[str, object]) -> Iterator[Path]:
     """
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
     folder = root / digest[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    _remove_old(root, folder)
+    root.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(root / f"{folder.name}.lock", timeout=0):
+        with FileLock(_lock_of(folder), timeout=0):
+            _remove_old(root, folder)
+            folder.mkdir(exist_ok=True)
             yield folder
     except Timeout as error:
         raise InputError(
@@ -149,8 +150,22 @@ def checkpoint_folder(root: Path, what: Mapping[str, object]) -> Iterator[Path]:
         ) from error
 
 
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
+
+
 def _remove_old(root: Path, but: Path) -> None:
-    for place in root.iterdir():
-        newest = max((p.stat().st_mtime for p in [place, *place.glob("*")]), default=0.0)
-        if place.stem != but.name and time.time() - newest > _KEPT_S:
-            shutil.rmtree(place, ignore_errors=True) if place.is_dir() else place.unlink()
+    for folder in {place.with_suffix("") for place in root.iterdir()} - {but}:
+        if time.time() - _touched_at(folder) <= _KEPT_S:
+            continue
+        with suppress(Timeout), FileLock(_lock_of(folder), timeout=0):  # not one that goes on now
+            shutil.rmtree(folder, ignore_errors=True)
+            _lock_of(folder).unlink(missing_ok=True)
+
+
+def _touched_at(folder: Path) -> float:
+    newest = 0.0
+    for place in (_lock_of(folder), folder, *folder.glob("*")):
+        with suppress(FileNotFoundError):  # a neighbour may end meanwhile
+            newest = max(newest, place.stat().st_mtime)
+    return newest

@@ -168,6 +168,12 @@ def parse_bundle(folder: Path, *, expect_sha256: str | None = None) -> Bundle:
     return bundle
 
 
+def bundle_values(bundle: Bundle) -> dict[str, object]:
+    """Return a bundle as the plain data that `bundle.json` holds."""
+    trials = [{**asdict(trial), "pair": trial.pair.name} for trial in bundle.trials]
+    return {**asdict(bundle), "view": bundle.view.to_json(), "trials": trials}
+
+
 def write_validation(folder: Path, validation: ValidationAnswers) -> None:
     """Write `validation.json` into a folder that is not sealed yet."""
     values = {
@@ -218,11 +224,9 @@ def _sha256(path: Path) -> str:
 
 
 def _to_bytes(bundle: Bundle) -> bytes:
-    values = asdict(bundle)
-    values["view"] = bundle.view.to_json()
-    values["trials"] = [{**asdict(trial), "pair": trial.pair.name} for trial in bundle.trials]
     # Canonical: the same bundle has the same bytes, hence the same sha256.
-    return (json.dumps(values, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+    text = json.dumps(bundle_values(bundle), sort_keys=True, indent=1, allow_nan=False)
+    return f"{text}\n".encode()
 
 
 def _parse(values: Mapping[str, object]) -> Bundle:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from doggo.apps.cli.output import progress_bars, result, result_json, table
+from doggo.core.buckets import BUCKETS
 from doggo.core.errors import DoggoError, UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The buckets: local folders, gs:// and s3://.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-_NAMES = ("raw", "processed", "new-raw", "new-processed", "bundle")
+_NAMES = tuple(name.replace("_", "-") for name in BUCKETS)
 _Which = f"One of {', '.join(_NAMES)}, or a URL such as gs://bucket/folder."
 
 

@@ -1,0 +1,3 @@
+"""The names of an installation's buckets, as its settings have them."""
+
+BUCKETS = ("raw", "processed", "new_raw", "new_processed", "bundle")
