@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.homes import drawn_folder, open_stores
 from tests.tiny_bundle import make_bundle
 
-from doggo.apps import house
+from doggo.apps import database_check, house
 from doggo.apps.finding import Level
 from doggo.intake.run import intake
 from doggo.preprocess.run import preprocess
@@ -60,7 +60,7 @@ def check_whole(root: Path, *, versions: int) -> None:
         versions: which one is in production.
     """
     settings = settings_of(root)
-    for check in (house.databases, house.photos, house.models):
+    for check in (database_check.databases, house.photos, house.models):
         for finding in check(settings):
             assert finding.level is not Level.FAIL, finding
     stores = open_stores(root)

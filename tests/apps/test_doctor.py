@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.commands import run_doggo
+from tests.homes import Home, drawn_folder
 from tests.tiny_bundle import make_bundle, put_another_in_its_place
 
 from doggo.apps import doctor
@@ -104,6 +105,21 @@ def test_a_database_of_an_older_release_is_well_since_its_next_use_updates_it(
     assert "brought up to date on next use" in found.detail
     open_database(file).dispose()
     assert "brought up to date" not in _worst("database", settings).detail
+
+
+def test_a_damaged_dataset_and_a_lost_shard_are_found(settings: Settings, tmp_path: Path) -> None:
+    home = Home.open(settings.home / "buckets")
+    home.take_in(drawn_folder(tmp_path / "photos"))
+    home.prepare()
+    assert "30 photos in 2 shards" in _worst("dataset", settings).detail
+    shard = next((settings.home / "buckets" / "processed").rglob("*.npy"))
+    shard.rename(shard.with_suffix(".aside"))
+    found = _worst("dataset", settings)
+    assert (found.level, "1 of 2 shards are lost" in found.detail) == (Level.FAIL, True)
+    assert found.mend.startswith("doggo preprocess")
+    [manifest] = (settings.home / "buckets" / "processed" / "manifests").glob("*.parquet")
+    manifest.write_bytes(b"PAR1")
+    assert "is damaged" in _worst("dataset", settings).detail
 
 
 def test_an_empty_database_is_a_new_one(settings: Settings) -> None:

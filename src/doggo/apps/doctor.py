@@ -1,7 +1,7 @@
 """`doggo doctor`: is everything as it should be, and how is it mended?
 
 Owns the report and the order of the checks; the checks are in `apps/machine.py`,
-`apps/house.py` and `apps/bot_check.py`.
+`apps/house.py`, `apps/database_check.py` and `apps/bot_check.py`.
 It changes nothing: a home that does not exist yet still does not exist afterwards.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from doggo.apps import bot_check, house, machine
+from doggo.apps import bot_check, database_check, house, machine
 from doggo.apps.finding import Finding, Level
 from doggo.core.errors import DoggoError
 from doggo.core.os_errors import explain_os_error
@@ -24,9 +24,10 @@ CHECKS: dict[str, Check] = {
     "settings": machine.names_of_settings,
     "home": house.home_folder,
     "disk": house.disk,
-    "database": house.databases,
+    "database": database_check.databases,
     "buckets": house.buckets,
     "photos": house.photos,
+    "dataset": house.dataset,
     "models": house.models,
     "tracker": house.tracker,
     "runtimes": machine.runtimes,

@@ -1,35 +1,30 @@
-"""What the doctor checks of the home: room, databases, buckets, photos, models, tracker.
+"""What the doctor checks of the home: room, buckets, photos, dataset, models, tracker.
 
-Each check yields findings and touches nothing: databases are opened read-only, folders are not
-made.
+Each check yields findings and touches nothing: folders are not made. Databases are looked at in
+`database_check.py`.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from doggo.apps.database_check import damage_of, query, schema_of
 from doggo.apps.finding import Finding, Level
 from doggo.core.buckets import BUCKETS
-from doggo.core.errors import DoggoError, NoModelError, UsageError
+from doggo.core.errors import DoggoError, NoModelError, StorageError, UsageError
 from doggo.settings import Settings
 from doggo.storage.buckets import Bucket, local_folder, open_bucket
 from doggo.storage.disk import free_bytes, megabytes, nearest_folder
-from doggo.storage.home import read_only_uri
 from doggo.storage.remote import Remote
 from doggo.storage.sign_in import is_remote
-from doggo.storage.snapshot import is_sqlite
 
 if TYPE_CHECKING:
     from doggo.vision.pairs import Pair
 
-_PHOTO_DATABASES = ("photos.db", "new_photos.db")
 _LOW_DISK_BYTES = 2 * 10**9
 _NO_DISK_BYTES = 200 * 10**6
 _TRACKER_TIMEOUT_S = 3.0
@@ -71,46 +66,6 @@ def disk(settings: Settings) -> Iterator[Finding]:
         level=level,
         detail=f"{megabytes(free)} free at {settings.home}",
         mend="" if level is Level.OK else "free some space, or set DOGGO_HOME to another disk",
-    )
-
-
-def databases(settings: Settings) -> Iterator[Finding]:
-    """Is every database whole, and of a schema that this release reads?"""
-    files = [
-        file for found in ("*.db", "tracker/*.db") for file in sorted(settings.home.glob(found))
-    ]
-    if not files:
-        yield Finding(check="database", level=Level.OK, detail="none yet; made on first use")
-    for file in files:
-        yield _database(file)
-
-
-def _database(file: Path) -> Finding:
-    from doggo.storage.database import SCHEMA_VERSION
-
-    if damage := _damage(file):
-        return Finding(
-            check="database",
-            level=Level.FAIL,
-            detail=f"{file} {damage}",
-            mend="put a backup back: doggo restore FILE --force",
-        )
-    schema = _schema(file) if file.name in _PHOTO_DATABASES else SCHEMA_VERSION
-    if schema > SCHEMA_VERSION:
-        return Finding(
-            check="database",
-            level=Level.FAIL,
-            detail=(
-                f"{file} was made by a newer doggo (schema {schema}, this one knows "
-                f"{SCHEMA_VERSION})"
-            ),
-            mend="upgrade doggo, or set DOGGO_HOME to another folder",
-        )
-    older = f"; of schema {schema}, brought up to date on next use"
-    return Finding(
-        check="database",
-        level=Level.OK,
-        detail=f"{file.name} is whole{older if schema < SCHEMA_VERSION else ''}",
     )
 
 
@@ -172,10 +127,10 @@ def photos(settings: Settings) -> Iterator[Finding]:
     for kind in kinds:
         file = settings.home / f"{kind}photos.db"
         raw = _opened(settings, f"{kind}raw")
-        if raw is None or _damage(file):
+        if raw is None or damage_of(file):
             continue  # told by the checks of buckets and databases
-        has_tables = _schema(file) > 0  # none where a first command was killed at its start
-        rows = _query(file, "SELECT raw_key FROM photos") if has_tables else []
+        has_tables = schema_of(file) > 0  # none where a first command was killed at its start
+        rows = query(file, "SELECT raw_key FROM photos") if has_tables else []
         keys = {str(row[0]) for row in rows}
         objects = set(raw.list())
         lost, orphans = sorted(keys - objects), sorted(objects - keys)
@@ -199,6 +154,38 @@ def photos(settings: Settings) -> Iterator[Finding]:
                 level=Level.OK,
                 detail=f"{len(keys)} photos in {file.name}, each with its raw object",
             )
+
+
+def dataset(settings: Settings) -> Iterator[Finding]:
+    """Is the newest dataset whole, and are the shards there that it names?"""
+    bucket = _opened(settings, "processed")
+    if bucket is None:
+        yield Finding(check="dataset", level=Level.OK, detail="none yet")
+        return
+    from doggo.storage import manifests
+
+    def damaged(detail: str) -> Finding:
+        mend = "doggo preprocess (it makes what is lost from the raw bucket)"
+        return Finding(check="dataset", level=Level.FAIL, detail=detail, mend=mend)
+
+    try:
+        manifest = manifests.newest(bucket)
+    except UsageError:  # an installation that only serves
+        yield Finding(check="dataset", level=Level.OK, detail="not looked at: no pyarrow here")
+        return
+    except StorageError as error:
+        yield damaged(str(error))
+        return
+    if manifest is None:
+        yield Finding(check="dataset", level=Level.OK, detail="none yet")
+        return
+    named = {row.shard for row in manifest.rows}
+    lost = sorted(named.difference(bucket.list("shards/")))
+    if lost:
+        yield damaged(f"{len(lost)} of {len(named)} shards are lost, e.g. {lost[0]}")
+        return
+    detail = f"{manifest.manifest_id}: {len(manifest.rows)} photos in {len(named)} shards"
+    yield Finding(check="dataset", level=Level.OK, detail=detail)
 
 
 def models(settings: Settings) -> Iterator[Finding]:
@@ -300,24 +287,3 @@ def _opened(settings: Settings, name: str) -> Bucket | None:
     except UsageError:
         return None
     return open_bucket(url, cache=settings.bucket_cache, google_key=settings.gcssa_raw)
-
-
-def _schema(file: Path) -> int:
-    """Return the schema of photo rows in a database, 0 where nothing was made yet."""
-    return int(str(_query(file, "PRAGMA user_version")[0][0]))
-
-
-def _query(file: Path, statement: str) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(read_only_uri(file), uri=True, timeout=10)) as connection:
-        return connection.execute(statement).fetchall()
-
-
-def _damage(file: Path) -> str:
-    """Return what is wrong with a SQLite file, empty if nothing is; an empty file is a new one."""
-    if file.stat().st_size and not is_sqlite(file):
-        return "is not a SQLite database"
-    try:
-        answer = str(_query(file, "PRAGMA integrity_check(1)")[0][0])
-    except sqlite3.Error as error:
-        return f"cannot be read: {error}"
-    return "" if answer == "ok" else f"is damaged: {answer}"
