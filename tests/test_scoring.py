@@ -40,3 +40,17 @@ def test_a_folder_without_labels_is_told_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(jpeg(1))
     with pytest.raises(InputError, match="put them into a folder per breed"):
         labelled_folder(tmp_path)
+
+
+def test_photos_to_score_are_labelled_by_their_paths(tmp_path: Path) -> None:
+    for folder in "xyz":
+        (tmp_path / "photos" / folder).mkdir(parents=True)
+        (tmp_path / "photos" / folder / "001.jpg").write_bytes(jpeg(ord(folder)))
+    labels = tmp_path / "labels.csv"
+    labels.write_text("path,breed\nx/001.jpg,pug\ny/001.jpg,beagle\n")
+    photos, unlabelled = labelled_folder(tmp_path / "photos", labels)
+    assert [(photo.breed, photo.read()) for photo in photos] == [
+        ("pug", jpeg(ord("x"))),
+        ("beagle", jpeg(ord("y"))),
+    ]
+    assert unlabelled == 1
