@@ -39,6 +39,7 @@ def intake_text(report: IntakeReport) -> str:
         "ignored": report.ignored,
     }
     lines = [f"  {name:<34} {len(found):>7,}" for name, found in counts.items()]
+    lines += _listed("restored", [item for item in report.added if item.detail])
     for name in ("relabelled", "conflicts", "withdrawn", "quarantined", "ignored"):
         lines += _listed(name, counts.get(name, report.withdrawn))
     for breed in report.new_breeds:

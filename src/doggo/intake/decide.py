@@ -47,6 +47,9 @@ Standing = Callable[[Collection[str]], Sequence[tuple[Source, bool]]]
 """Returns the ledger's entries of photos, each with whether its file stands; may read files."""
 
 
+_RESTORED = "its raw object was lost or damaged: it is written again"
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """A file to decide on: where it was, its label, and what reading it told."""
@@ -129,7 +132,12 @@ class _Judge:
         known = self._groups[known.photo_id]
         if known.quarantine in DAMAGED:
             self._groups.restore(known)
-            return _ruling(file, Outcome.ADDED, known.photo_id, "its raw object was damaged")
+            return _ruling(
+                file,
+                Outcome.ADDED,
+                known.photo_id,
+                _RESTORED,
+            )
         itself = file.fact.source_sha256 == known.source_sha256
         if itself and known.photo_id in self.decision.mended:
             return _ruling(file, Outcome.ADDED, known.photo_id, None)

@@ -19,6 +19,7 @@ from doggo.core.records import Origin
 from doggo.intake.batches import Batch, Batches
 from doggo.intake.facts import Chunk, Fact
 from doggo.intake.found import Found, hash_file
+from doggo.intake.lost import LostPhotos
 from doggo.intake.report import IntakeReport
 from doggo.intake.scan import scan
 from doggo.intake.settle import Settler
@@ -85,10 +86,13 @@ def intake(
             raise InputError(message)
         if not store.ledger.has_sources():
             reader.start()  # there will be work: they import while we look around
-        batches = Batches(store, Spool(spool), staging, reader.count)
+        lost = LostPhotos(store, raw)
+        batches = Batches(store, lost, Spool(spool), staging, reader.count)
         _check_disk(found.files, batches, raw.root)
         walk = Walk(found, overrules=relabel)
-        settler = Settler(store=store, raw=raw, spool=Spool(spool), origin=origin, walk=walk)
+        settler = Settler(
+            store=store, raw=raw, spool=Spool(spool), origin=origin, walk=walk, lost=lost
+        )
         for ignored in found.ignored:
             settler.tally.ignore(ignored.path, ignored.reason)
         _take_in(found.files, batches, reader, settler, progress)

@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 
 from doggo.core.errors import Rejection, StorageError
@@ -133,7 +134,7 @@ class PixelMaker:
                     else [(chunk, answer)]
                 )
                 for part, decoded in answers:
-                    removed |= self._keep(part, decoded)
+                    removed |= self._keep(part, decoded, raw)
                 done += len(chunk.files)
                 progress("preprocess", done, len(missing))
         return removed
@@ -164,11 +165,11 @@ class PixelMaker:
                 else:
                     yield single, answer
 
-    def _keep(self, chunk: Chunk, decoded: Sequence[Decoded]) -> set[str]:
+    def _keep(self, chunk: Chunk, decoded: Sequence[Decoded], raw: Bucket) -> set[str]:
         """Adopt a decoded shard; return the ids of photos that had to be taken out of use."""
         removals = [Removal(one.photo_id, one.reason, one.detail) for one in decoded if one.reason]
         if removals:
-            self._check_bucket(chunk, removals)
+            self._check_bucket(chunk, removals, raw)
             for removal in removals:
                 log.warning(
                     "photo_quarantined photo_id=%s reason=%s", removal.photo_id, removal.reason
@@ -185,10 +186,13 @@ class PixelMaker:
             self._adopt({shard: places})
         return {removal.photo_id for removal in removals}
 
-    def _check_bucket(self, chunk: Chunk, removals: Sequence[Removal]) -> None:
-        """Do not take a bucket that is not mounted for photos that are lost."""
+    def _check_bucket(self, chunk: Chunk, removals: Sequence[Removal], raw: Bucket) -> None:
+        """Do not take a bucket that is not mounted, or may not be read, for photos that are lost.
+
+        The photos to decode may all be lost ones: the bucket tells, which then has others.
+        """
         missing = sum(removal.reason == QuarantineReason.UNREADABLE for removal in removals)
-        if missing > max(1, len(chunk.files) // 2):
+        if missing > max(1, len(chunk.files) // 2) and not _has_readable(raw):
             raise StorageError(
                 f"{missing} of {len(chunk.files)} photos are not readable in the raw bucket, such "
                 f"as {chunk.files[0][1]}: check that it is mounted and that its URL is right"
@@ -227,6 +231,13 @@ class PixelMaker:
             return shard.path, live
         path = self._spool.shard_path()
         return path, _repack(shard.path, live, path)
+
+
+def _has_readable(bucket: Bucket) -> bool:
+    try:
+        return any(bucket.read_stored(key) for key in islice(bucket.list(), 1))
+    except StorageError:
+        return False
 
 
 class _DamagedError(Exception):
