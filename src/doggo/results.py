@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from doggo.core.records import Manifest, QuarantineReason, Split
 from doggo.scored import Scored
+from doggo.storage.conflicts import HOW_TO_SOLVE
 
 if TYPE_CHECKING:
     from doggo.intake.report import Finding, IntakeReport
@@ -42,6 +43,8 @@ def intake_text(report: IntakeReport) -> str:
     lines += _listed("restored", [item for item in report.added if item.detail])
     for name in ("relabelled", "conflicts", "withdrawn", "quarantined", "ignored"):
         lines += _listed(name, counts.get(name, report.withdrawn))
+    if report.conflicts or report.withdrawn:
+        lines.append(f"  {HOW_TO_SOLVE}")
     for breed in report.new_breeds:
         meant = f"; did you mean {breed.nearest}?" if breed.nearest else ""
         lines.append(f"  new breed: {breed.breed}, {breed.files:,} photos{meant}")

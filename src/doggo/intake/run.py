@@ -25,6 +25,7 @@ from doggo.intake.scan import scan
 from doggo.intake.settle import Settler
 from doggo.intake.walk import Walk
 from doggo.storage.buckets import Bucket, open_bucket
+from doggo.storage.conflicts import Conflicts
 from doggo.storage.disk import need_disk, on_one_disk
 from doggo.storage.photos import PhotoStore
 from doggo.storage.shards import expected_bytes
@@ -96,7 +97,7 @@ def intake(
         for ignored in found.ignored:
             settler.tally.ignore(ignored.path, ignored.reason)
         _take_in(found.files, batches, reader, settler, progress)
-    return settler.tally.report()
+        return settler.tally.report(Conflicts(store, settler.tally.in_conflict))
 
 
 def _take_in(

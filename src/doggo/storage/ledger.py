@@ -30,12 +30,6 @@ from doggo.storage.database import (
 DAMAGED = frozenset({Rejection.BROKEN.value, QuarantineReason.UNREADABLE.value})
 """Quarantine reasons of a photo whose raw object was lost: handing it in again restores it."""
 
-HOW_TO_SOLVE = (
-    "move or delete the wrong file and run intake on the folder that held it, "
-    "or `doggo intake --relabel` on the right one"
-)
-"""What an owner does about a conflict."""
-
 _UNREAD = "unread:"
 _FIELDS = tuple(field.name for field in fields(Source))
 _ENTRY = sources_table.c
