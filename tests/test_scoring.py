@@ -54,3 +54,17 @@ def test_a_json_that_the_disk_refuses_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"cannot write .*report\.json"):
         score(predictor, photos, data="pugs", out=tmp_path / "report.html")
     assert (tmp_path / "report.html").is_file()
+
+
+def test_photos_to_score_are_labelled_by_their_paths(tmp_path: Path) -> None:
+    for folder in "xyz":
+        (tmp_path / "photos" / folder).mkdir(parents=True)
+        (tmp_path / "photos" / folder / "001.jpg").write_bytes(jpeg(ord(folder)))
+    labels = tmp_path / "labels.csv"
+    labels.write_text("path,breed\nx/001.jpg,pug\ny/001.jpg,beagle\n")
+    photos, unlabelled = labelled_folder(tmp_path / "photos", labels)
+    assert [(photo.breed, photo.read()) for photo in photos] == [
+        ("pug", jpeg(ord("x"))),
+        ("beagle", jpeg(ord("y"))),
+    ]
+    assert unlabelled == 1

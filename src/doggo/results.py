@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from doggo.core.records import Manifest, QuarantineReason, Split
 from doggo.scored import Scored
+from doggo.storage.conflicts import HOW_TO_SOLVE
 
 if TYPE_CHECKING:
-    from doggo.intake.report import IntakeReport
+    from doggo.intake.report import Finding, IntakeReport
     from doggo.preprocess.diff import ManifestDiff
     from doggo.preprocess.made import LeftOut
     from doggo.train.run import ExperimentResult
@@ -40,9 +41,11 @@ def intake_text(report: IntakeReport) -> str:
         "ignored": report.ignored,
     }
     lines = [f"  {name:<34} {len(found):>7,}" for name, found in counts.items()]
+    lines += _listed("restored", _reasons([item for item in report.added if item.detail]))
     for name in ("relabelled", "conflicts", "withdrawn", "quarantined", "ignored"):
-        found = counts.get(name, report.withdrawn)
-        lines += _listed(name, [(one.path, one.detail or one.reason or "") for one in found])
+        lines += _listed(name, _reasons(counts.get(name, report.withdrawn)))
+    if report.conflicts or report.withdrawn:
+        lines.append(f"  {HOW_TO_SOLVE}")
     for breed in report.new_breeds:
         meant = f"; did you mean {breed.nearest}?" if breed.nearest else ""
         lines.append(f"  new breed: {breed.breed}, {breed.files:,} photos{meant}")
@@ -58,6 +61,10 @@ def _repeat_text(report: IntakeReport) -> str:
     if report.ignored:
         text += f", {len(report.ignored):,} ignored (--json says why)"
     return text
+
+
+def _reasons(found: Sequence[Finding]) -> list[tuple[str, str]]:
+    return [(item.path, item.detail or item.reason or "") for item in found]
 
 
 def _listed(name: str, found: Sequence[tuple[str, str]]) -> Iterator[str]:

@@ -208,8 +208,16 @@ def test_what_was_set_aside_is_listed_with_its_reason(tmp_path: Path) -> None:
     assert (said["conflicts"], said["quarantined"]) == (2, 1)
     aside = run_doggo(home, "quarantine", "--json").json()
     assert sorted(item["reason"] for item in aside) == ["conflict", "conflict", "truncated"]
-    shown = run_doggo(home, "quarantine").out
-    assert "torn.jpg" in shown
+    told = {item["path"]: item["detail"] for item in aside if item["reason"] == "conflict"}
+    rings, stripes = (f"{folder}/{breed}/same.jpg" for breed in ("drawn_rings", "drawn_stripes"))
+    assert told == {
+        rings: f"the same picture is filed under Drawn Stripes: {stripes}",
+        stripes: f"the same picture is filed under Drawn Rings: {rings}",
+    }
+    assert told == {item["path"]: item["detail"] for item in said["details"]["conflicts"]}
+    shown = run_doggo(home, "quarantine")
+    assert "torn.jpg" in shown.out
+    assert (shown.out.count(stripes), shown.err.count("--relabel")) == (2, 1)
 
 
 def test_predict_prints_one_json_line_a_photo(finished_run: Finished, tmp_path: Path) -> None:

@@ -181,6 +181,18 @@ def test_titles_are_distinct_and_lead_back() -> None:
         ("yorkshir_terier", "yorkshire_terrier"),
         ("shih_tsu", "shih-tzu"),
         ("alsation", "german_shepherd"),
+        ("german_sheperd_dog", "german_shepherd"),
+        ("golden_retreiver_puppies", "golden_retriever"),
+        ("beagel_dog", "beagle"),
+        ("dog_beagle", "beagle"),
+        ("west_higland_wite_terier", "west_highland_white_terrier"),
+        ("germen_shepard", "german_shepherd"),
+        ("sheperd_german", "german_shepherd"),
+        ("retreiver_golden", "golden_retriever"),
+        ("my_own_breed", None),
+        ("dog", None),
+        ("dogs_breed", None),
+        ("hot_dog", None),
         ("terrier", None),
         ("dalmatian", None),
         ("shiba_inu", None),
@@ -198,6 +210,10 @@ def test_nearest_suggests_only_what_comes_close(key: str, known: str | None) -> 
         *("dachshund", "estrela_mountain_dog", "german_pinscher", "german_spitz", "goldendoodle"),
         *("harrier", "havanese", "hovawart", "icelandic_sheepdog", "kangal", "labradoodle"),
         *("lurcher", "mudi", "norwegian_buhund", "plott", "puggle", "puli", "pumi", "rat_terrier"),
+        *("american_eskimo_dog", "american_bulldog", "english_bulldog", "english_pointer"),
+        *("german_wirehaired_pointer", "shepherd_mix", "boykin_spaniel", "karelian_bear_dog"),
+        *("portuguese_water_dog", "canaan_dog", "irish_red_and_white_setter", "field_spaniel"),
+        *("anatolian_shepherd", "australian_cattle_dog", "american_foxhound", "manchester_terrier"),
         *("skye_terrier", "tibetan_spaniel", "welsh_terrier", "wolf", "mixed", "drawn_rings"),
     ],
 )
@@ -220,6 +236,16 @@ def test_two_typing_errors_are_seen_in_a_long_name(key: str, data: st.DataObject
         written = written[:place] + letter + written[place + 1 :]
     assume(normalise(written) not in BREEDS)
     assert nearest(normalise(written)) is not None
+
+
+@given(st.sampled_from([key for key in BREEDS if 1 < len(re.split("[_-]", key)) < 6]), st.data())
+def test_words_in_another_order_with_an_error_in_each_are_seen(
+    key: str, data: st.DataObject
+) -> None:
+    words = data.draw(st.permutations(re.split("[_-]", key)))
+    written = [word[:2] + "x" + word[3:] if len(word) >= 5 else word for word in words]
+    assume(normalise("_".join(written)) not in BREEDS)
+    assert nearest(normalise("_".join([*written, "puppy"]))) is not None
 
 
 @given(st.sampled_from(BREEDS))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,6 +19,7 @@ from tests.commands import decoding_processes
 from tests.homes import Home, counts, drawn_folder, jpeg, near, write_folder
 
 from doggo.core.errors import StorageError
+from doggo.intake.run import intake
 from doggo.storage.buckets import Bucket
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -164,6 +166,24 @@ def test_a_full_disk_is_one_line_and_the_next_run_completes(
     home.take_in(folder)
     assert home.state() == undisturbed.state()
     assert len(home.prepare().rows) == 240
+
+
+@pytest.mark.parametrize("small", ["raw", "spool"])
+def test_each_disk_is_asked_for_room_for_what_goes_there(
+    tmp_path: Path, small_disk: Callable[[str], Path], small: str
+) -> None:
+    folder = drawn_folder(tmp_path / "photos", breeds=1, photos=8)
+    home = Home.open(tmp_path / "home")
+    disk = small_disk("65m")  # the headroom of 64, and one for 8 photos of 10 kB or 4 of pixels
+    places = {"raw": home.raw, "spool": home.spool}
+    places[small] = Bucket(disk / "raw") if small == "raw" else disk / "spool"
+    options: dict[str, Any] = {"store": home.store, "workers": 1, **places}
+    if small == "raw":
+        assert counts(intake([folder], **options)) == {"added": 8}
+    else:
+        with pytest.raises(StorageError, match=rf"{disk}/spool: \d MB .* the pixels of 8 photos"):
+            intake([folder], **options)
+        assert not list(home.raw.list())
 
 
 def test_a_disk_that_fills_up_in_preprocess_is_one_line_and_the_next_run_completes(

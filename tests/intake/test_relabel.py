@@ -15,6 +15,7 @@ from tests.homes import Home, counts, drawn_folder, jpeg, near, write_folder
 
 from doggo.core.records import Origin, Photo
 from doggo.preprocess.diff import diff
+from doggo.results import intake_text
 from doggo.storage.buckets import Bucket
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -196,7 +197,9 @@ def test_what_an_intake_was_not_given_stands(home: Home, tmp_path: Path) -> None
     folder = write_folder(tmp_path / "photos", {"beagle": [jpeg(1)]})
     report = home.take_in(folder)
     assert counts(report) == {"conflicts": 1}
-    assert "`doggo intake --relabel`" in (report.conflicts[0].detail or "")
+    told = report.conflicts[0].detail
+    assert told == f"the same picture is filed under Pug: {disk / 'pug' / '000.jpg'}"
+    assert "`doggo intake --relabel`" in intake_text(report)
 
 
 def test_an_archive_stands_until_the_owner_overrules_it(home: Home, tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.archives import write_tar
 
 from doggo.core.breeds import BREEDS
 from doggo.core.errors import InputError, UsageError
-from doggo.intake.labels import flat_label, read_labels
+from doggo.intake.labels import flat_label
+from doggo.intake.labels_file import read_labels
 from doggo.intake.scan import scan
 from doggo.storage.buckets import Bucket
 
@@ -155,12 +157,75 @@ def test_a_labels_file_may_be_given_and_may_name_whole_files(tmp_path: Path) -> 
     assert breeds_of(tmp_path / "photos", labels=table) == {"a1.jpg": "pug"}
 
 
+def test_a_line_with_a_folder_names_that_file_only(tmp_path: Path) -> None:
+    root = touch(tmp_path / "photos", "x/001.jpg", "y/001.jpg", "z/001.jpg", "z/x/001.jpg")
+    (root / "labels.csv").write_text("path,breed\nx/001.jpg,pug\n./y/001,beagle\nx/9.jpg,pug\n")
+    wanted = {"x/001.jpg": "pug", "y/001.jpg": "beagle", "z/001.jpg": None, "z/x/001.jpg": None}
+    assert breeds_of(root) == wanted
+    given = (root / "labels.csv").rename(root / ".mine.csv")
+    assert breeds_of(root, labels=given) == wanted
+    given = given.rename(tmp_path / "elsewhere.csv")  # paths below the folder that is taken in
+    assert breeds_of(root, labels=given) == wanted
+    assert [item.path for item in scan([root], given).ignored] == ["x/9.jpg"]
+
+
+@pytest.mark.parametrize("path", ["photos/x/001.jpg", "../set/photos/x/001.jpg", "{top}/x/001.jpg"])
+def test_a_path_may_start_at_the_labels_file_or_at_the_root(
+    tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = touch(tmp_path / "set" / "photos", "x/001.jpg", "y/001.jpg")
+    labels = tmp_path / "set" / "mine.csv"
+    labels.write_text(f"image,class\n{path.format(top=root)},pug\n")
+    for table in (labels, Path("mine.csv")):
+        monkeypatch.chdir(table.parent if table.is_absolute() else labels.parent)
+        assert breeds_of(root, labels=table) == {"x/001.jpg": "pug", "y/001.jpg": None}
+        assert [f.breed for f in scan([root / "x" / "001.jpg"], table).files] == ["pug"]
+
+
+def test_a_path_of_a_labels_file_starts_where_it_lies_in_buckets_and_archives_too(
+    tmp_path: Path,
+) -> None:
+    bucket = Bucket(tmp_path / "bucket")
+    files = dict.fromkeys(("set/x/001.npy", "set/y/001.npy"), b"x")
+    files["set/labels.csv"] = b"path,breed\nx/001.npy,pug\n"
+    for key, data in files.items():
+        bucket.write(key, data)
+    archive = write_tar(tmp_path / "photos.tar", list(files.items()))
+    for place in (bucket.url, archive):
+        assert [file.breed for file in scan([place]).files] == ["pug", None], place
+
+
+def test_a_name_without_a_folder_that_several_files_have_labels_none_of_them(
+    tmp_path: Path,
+) -> None:
+    touch(tmp_path, "x/001.jpg", "y/001.jpg", "y/002.jpg", "y/002.xml", "003.jpg", "x/003.jpg")
+    lines = "001.jpg,pug\n002,beagle\n./003.jpg,boxer\n003.jpg,chow\n"
+    (tmp_path / "labels.csv").write_text(f"id,breed\n{lines}")
+    found = scan([tmp_path]).files
+    assert {str(Path(file.path).relative_to(tmp_path)): file.breed for file in found} == {
+        "x/001.jpg": None,
+        "y/001.jpg": None,
+        "y/002.jpg": "beagle",
+        "y/002.xml": "beagle",
+        "003.jpg": "boxer",
+        "x/003.jpg": "chow",
+    }
+    problem = next(file.problem for file in found if file.breed is None) or ""
+    assert problem.startswith("2 files are called 001.jpg")
+    assert "write the path, such as x/001.jpg" in problem
+    given = scan([tmp_path / "x", tmp_path / "y"], tmp_path / "labels.csv").files
+    assert {Path(file.path).name for file in given if file.breed is None} == {"001.jpg"}
+    twice = scan([tmp_path / "x", tmp_path / "x" / "001.jpg"], tmp_path / "labels.csv").files
+    assert [file.breed for file in twice if file.path.endswith("001.jpg")] == ["pug", "pug"]
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
         ("", "needs a header"),
         ("name,kind\na,b\n", "it starts with name, kind"),
         ("id,breed\na,pug\na,beagle\n", "line 3: 'a' has two breeds"),
+        ("path,breed\nx/a,pug\ny/a,pug\nx//a,beagle\n", "line 4: 'x//a' has two breeds"),
     ],
 )
 def test_a_labels_file_that_cannot_be_meant_is_refused(

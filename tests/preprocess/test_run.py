@@ -201,6 +201,23 @@ def test_a_bucket_that_is_not_there_is_not_taken_for_lost_photos(
     assert len(home.prepare(short_side_px=100).rows) == 40
 
 
+def test_lost_photos_alone_to_decode_are_not_taken_for_a_bucket_that_is_not_there(
+    home: Home, tmp_path: Path
+) -> None:
+    home.take_in(drawn_folder(tmp_path / "old", breeds=2, photos=10))
+    home.prepare()
+    before = set(home.raw.list())
+    home.take_in(drawn_folder(tmp_path / "new", breeds=1, photos=4, first=500))
+    for shard in (home.spool / "shards").iterdir():
+        shard.unlink()
+    for key in set(home.raw.list()) - before:
+        home.raw.delete(key)
+    assert len(home.prepare().rows) == 20
+    assert [source.reason for source in home.store.ledger.quarantined()] == ["unreadable"] * 4
+    home.take_in(tmp_path / "new")
+    assert len(home.prepare().rows) == 24
+
+
 def test_a_lost_shard_is_made_again(home: Home, tmp_path: Path) -> None:
     home.take_in(drawn_folder(tmp_path / "photos", breeds=2, photos=20))
     before = home.prepare()

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
+from itertools import permutations
 
 from doggo.core.errors import InputError
 
@@ -49,6 +50,8 @@ BREEDS: tuple[str, ...] = (
 lower case, words joined by `_`, hyphens kept."""
 
 _SQUASHED = tuple(re.sub(r"[_-]", "", key) for key in BREEDS)
+_GENERIC = frozenset({"breed", "breeds", "dog", "dogs", "pup", "puppies", "puppy", "pups"})
+_ANOTHER_WORD = 1000
 _SYNSET = re.compile(r"n[0-9]{8}")
 # Latin letters that Unicode does not decompose into a base letter and an accent.
 _LATIN = str.maketrans(
@@ -108,22 +111,55 @@ def nearest(key: str, among: Sequence[str] = BREEDS) -> str | None:
     key all occur in these breeds (`husky`), it is that breed, or None if there are several
     (`terrier`). Else it is the name that the fewest typing errors turn into the key: two at most,
     one between names of five letters, where two make another word (`puli`, `pug`). Failing that,
-    another name of a breed with one typing error.
+    another name of a breed with one typing error; then the name that has the same words in any
+    order, but for an error in each. Words that say nothing of the breed (`dog`) are left out.
 
     Args:
         among: keys of the breeds it may be: the known ones, or the labels of a model.
     """
-    words = set(re.split(r"[_-]", key))
-    holding = [known for known in among if words <= set(re.split(r"[_-]", known))]
-    if holding:
+    said = _telling(re.split(r"[_-]", key))
+    parts = {known: re.split(r"[_-]", known) for known in among}
+    holding = [known for known, words in parts.items() if said and set(said) <= set(words)]
+    if holding or not said:
         return holding[0] if len(holding) == 1 else None
-    written = re.sub(r"[_-]", "", key)
-    keys = {re.sub(r"[_-]", "", known): known for known in among}
+    keys = {"".join(_telling(words)): known for known, words in parts.items()}
+    keys |= {"".join(words): known for known, words in parts.items()}
     names = {name: known for name, known in _known_names().items() if known in among}
-    close = _closest(written, keys, one=1, two=6) or _closest(
-        written, names, one=6, two=MAX_KEY_LENGTH
-    )
-    return {**names, **keys}[close] if close else None
+    for written in dict.fromkeys(("".join(re.split(r"[_-]", key)), "".join(said))):
+        close = _closest(written, keys, one=1, two=6) or _closest(
+            written, names, one=6, two=MAX_KEY_LENGTH
+        )
+        if close:
+            return {**names, **keys}[close]
+    return min(_of_the_same_words(said, parts), default=(0, None))[1]
+
+
+def _of_the_same_words(
+    said: Sequence[str], parts: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[int, str]]:
+    """Yield the names that have as many words, each written with few errors, with their number."""
+    for known, all_words in parts.items():
+        words = _telling(all_words)
+        if len(words) != len(said) or len(words) < 2:
+            continue
+        errors = min(sum(map(_word_errors, said, order)) for order in permutations(words))
+        if errors < _ANOTHER_WORD:
+            yield errors, known
+
+
+def _telling(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(word for word in words if word not in _GENERIC)
+
+
+@lru_cache(maxsize=4096)
+def _word_errors(written: str, word: str) -> int:
+    """Return the typing errors in a word; very many if there are so many that it is another."""
+    longest = max(len(written), len(word))
+    allowed = (longest >= 5) + (longest >= 8)
+    if abs(len(written) - len(word)) > allowed:
+        return _ANOTHER_WORD
+    errors = _typing_errors(written, word)
+    return errors if errors <= allowed else _ANOTHER_WORD
 
 
 def _closest(written: str, names: Iterable[str], *, one: int, two: int) -> str | None:

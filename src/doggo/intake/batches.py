@@ -2,8 +2,8 @@
 
 Owns the size of a batch, the order of files in it, and which verdicts of earlier intakes still
 count: one of another decoder or release does not, and a file that ended its decoder is read again
-every time, in a batch that is read file by file, so that it costs no more than itself. Knows
-nothing of what files hold.
+every time, in a batch that is read file by file, so that it costs no more than itself. Nor is a
+file known whose photo lost its raw object (`lost.py`). Knows nothing of what files hold.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from doggo.core.os_errors import explained
 from doggo.core.records import Outcome, QuarantineReason, Source
 from doggo.intake.facts import Chunk
 from doggo.intake.found import BucketObject, Found, Stored, hash_file
+from doggo.intake.lost import LostPhotos
 from doggo.storage.photos import PhotoStore
 from doggo.storage.spool import Spool
 from doggo.vision.photo import reader_name
@@ -63,8 +64,11 @@ class _LookUp(NamedTuple):
 class Batches:
     """Makes batches for `processes` decoding processes, with staging and shards of their own."""
 
-    def __init__(self, store: PhotoStore, spool: Spool, staging: Path, processes: int) -> None:
+    def __init__(
+        self, store: PhotoStore, lost: LostPhotos, spool: Spool, staging: Path, processes: int
+    ) -> None:
         self._store = store
+        self._lost = lost
         self._spool = spool
         self._staging = staging
         self._processes = processes
@@ -124,11 +128,14 @@ class Batches:
         self, files: Sequence[Found], threads: ThreadPoolExecutor, seen: set[tuple[str, str]]
     ) -> Iterator[_LookUp]:
         hashes = list(threads.map(hash_file, (found.place for found in files)))
-        ledger = self._store.ledger.sources({sha256 for sha256 in hashes if sha256})
+        read = {sha256 for sha256 in hashes if sha256}
+        ledger, lost = self._store.ledger.sources(read), self._lost.entries(read)
         for found, sha256 in zip(files, hashes, strict=True):
-            source = ledger.get((sha256, found.breed or ""))
-            if source is None or _is_outdated(source):
-                yield _LookUp(found, None, alone=source is not None and source.read_by is None)
+            entry = sha256, found.breed or ""
+            source = ledger.get(entry)
+            if source is None or _is_outdated(source) or entry in lost:
+                alone = source is not None and source.photo_id is None and source.read_by is None
+                yield _LookUp(found, None, alone)
                 continue
             again = (source.source_sha256, source.breed) in seen
             seen.add((source.source_sha256, source.breed))

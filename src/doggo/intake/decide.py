@@ -29,7 +29,7 @@ from doggo.core.records import Origin, Outcome, Photo, QuarantineReason, Source
 from doggo.intake.facts import Fact, Picture
 from doggo.intake.groups import Groups, in_conflict
 from doggo.intake.rulings import Decision, Ruling
-from doggo.storage.ledger import DAMAGED, HOW_TO_SOLVE
+from doggo.storage.ledger import DAMAGED
 
 
 class Likeness(Enum):
@@ -45,6 +45,9 @@ Compare = Callable[[str, str], Likeness]
 
 Standing = Callable[[Collection[str]], Sequence[tuple[Source, bool]]]
 """Returns the ledger's entries of photos, each with whether its file stands; may read files."""
+
+
+_RESTORED = "its raw object was lost or damaged: it is written again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +109,8 @@ class _Judge:
             return source
         self._said[known.photo_id].add(source.breed)
         if self._is_conflict(source.breed, {known.group_id}):
-            reason, detail = QuarantineReason.CONFLICT.value, _against(known, source.breed)
-            return replace(source, outcome=Outcome.CONFLICT, reason=reason, detail=detail)
+            reason = QuarantineReason.CONFLICT.value
+            return replace(source, outcome=Outcome.CONFLICT, reason=reason, detail=None)
         same = source.source_sha256 == known.source_sha256
         outcome = Outcome.ALREADY_PRESENT if same else Outcome.EXACT_DUPLICATE
         return replace(source, outcome=outcome, reason=None, detail=None)
@@ -125,11 +128,16 @@ class _Judge:
 
     def _rule_on_same_bytes(self, file: File, breed: str, known: Photo) -> Ruling:
         if self._is_conflict(breed, {known.group_id}):
-            return _ruling(file, Outcome.CONFLICT, known.photo_id, _against(known, breed))
+            return _ruling(file, Outcome.CONFLICT, known.photo_id, None)
         known = self._groups[known.photo_id]
         if known.quarantine in DAMAGED:
             self._groups.restore(known)
-            return _ruling(file, Outcome.ADDED, known.photo_id, "its raw object was damaged")
+            return _ruling(
+                file,
+                Outcome.ADDED,
+                known.photo_id,
+                _RESTORED,
+            )
         itself = file.fact.source_sha256 == known.source_sha256
         if itself and known.photo_id in self.decision.mended:
             return _ruling(file, Outcome.ADDED, known.photo_id, None)
@@ -140,11 +148,10 @@ class _Judge:
         matches = [*equal, *near]
         groups = {match.group_id for match in matches}
         if self._is_conflict(breed, groups):
-            against = next((m for m in matches if m.breed != breed), matches[0])
             if not equal:
                 self._accept(file, breed, picture, groups, QuarantineReason.CONFLICT)
             photo_id = equal[0].photo_id if equal else picture.photo_id
-            return _ruling(file, Outcome.CONFLICT, photo_id, _against(against, breed))
+            return _ruling(file, Outcome.CONFLICT, photo_id, None)
         for match in equal:
             if self._groups[match.photo_id].quarantine is None:
                 return _ruling(file, Outcome.EXACT_DUPLICATE, match.photo_id, "same pixels")
@@ -244,8 +251,3 @@ def _quarantined(file: File, reason: str, detail: str | None) -> Ruling:
         read_by=file.fact.read_by,
     )
     return Ruling(source)
-
-
-def _against(photo: Photo, breed: str) -> str:
-    other = f"{photo.breed} as {photo.raw_key}" if photo.breed != breed else "another breed too"
-    return f"the same picture is filed under {other}: {HOW_TO_SOLVE}"

@@ -90,12 +90,14 @@ class Found:
         breed: key of its breed, or None if nothing names one.
         problem: why there is no breed, in words; None if there is one.
         stored: where its bytes are, if not in a local file at `path`.
+        named_by: the labels file that gives its breed by its name alone, whatever its folder.
     """
 
     path: str
     breed: str | None
     problem: str | None = None
     stored: Stored | None = None
+    named_by: str | None = None
 
     @property
     def place(self) -> str | Stored:

@@ -1,23 +1,25 @@
 """Which breed a file is filed under: by a labels file, its folders, or its own name.
 
-Owns the rules and their order, and how a labels file is read. Reads no photo and looks into no
-folder: a path is text here, so the rules are the same for folders, archives and buckets.
+Owns the rules and their order; what a labels file says is in `labels_file.py`. Reads no photo and
+looks into no folder: a path is text here, so the rules are the same for folders, archives and
+buckets.
 """
 
 from __future__ import annotations
 
-import csv
-import io
+import posixpath
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 from doggo.core.breeds import BREEDS, normalise
 from doggo.core.errors import InputError
 from doggo.intake.found import Found, Ignored, Stored
+from doggo.intake.labels_file import Labels, parse_labels
 
 LABELS_FILE = "labels.csv"
 SEED_LABELS_FILE = "meta_data.csv"
@@ -26,8 +28,6 @@ SEED_LABELS_FILE = "meta_data.csv"
 _File = TypeVar("_File")
 _LABELS_FILES = (LABELS_FILE, SEED_LABELS_FILE)
 _KNOWN = frozenset(BREEDS)
-_ID_COLUMNS = ("id", "filename", "filenames", "file", "path", "image")
-_BREED_COLUMNS = ("breed", "label", "class")
 # What cameras and people call any picture: before the last `_` it says nothing of the breed.
 _CAMERA_WORDS = re.compile(
     r"^(img|dsc|dscn|dscf|pxl|mvimg|vid|image|images|photo|picture|pic|scan|screenshot|untitled"
@@ -43,36 +43,6 @@ NO_BREEDS = frozenset({
 """Folders that say what they hold or which part of a set they are, and nothing of the breed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """A labels file.
-
-    Attributes:
-        breeds: file name or stem → the breed as written; from a `meta_data.csv` also the whole
-            path below its folder.
-        alone: whether a file that it does not name has no breed.
-    """
-
-    breeds: Mapping[str, str]
-    alone: bool = True
-
-    def of(self, inside: str) -> str | None:
-        """Return the breed as written of a file, by its path below the given folder."""
-        name = inside.rpartition("/")[2]
-        for written in (inside, name, PurePosixPath(name).stem):
-            if written in self.breeds:
-                return self.breeds[written]
-        return None
-
-    def without_file(self, inside: Sequence[str]) -> Iterator[Ignored]:
-        """Yield the lines that name none of these files."""
-        present = set(inside) | {PurePosixPath(path).name for path in inside}
-        present |= {PurePosixPath(path).stem for path in inside}
-        for name in self.breeds:
-            if name not in present:
-                yield Ignored(name, "in the labels file, but there is no such file")
-
-
 @dataclass(slots=True)
 class LabelsTree:
     """The labels files of one tree of folders; each rules the folder that it lies in.
@@ -83,28 +53,40 @@ class LabelsTree:
 
     by_folder: dict[str, Labels] = field(default_factory=dict)
 
-    def of(self, inside: str) -> tuple[str | None, bool]:
-        """Return the breed as written, and whether nothing else may name one.
+    def of(self, inside: str, place: str) -> _Label | None:
+        """Return what a labels file says of a file; None: the rest of its path may name a breed.
 
         The nearest labels file above a file comes first. One that is not alone leaves the files
         that it does not name to those above it.
+
+        Args:
+            inside: the file's path below the top.
+            place: its whole path, or its URL.
         """
         folder = inside
         while folder and self.by_folder:
             folder = folder.rpartition("/")[0]
             labels = self.by_folder.get(folder)
             if labels is not None:
-                written = labels.of(_below(folder, inside))
+                written, by_name = labels.of(_below(folder, inside), place)
                 if written is not None or labels.alone:
-                    return written, True
-        return None, False
+                    return _Label(written, labels.shown if by_name else None)
+        return None
 
-    def without_file(self, inside: Sequence[str]) -> Iterator[Ignored]:
-        """Yield the lines that name none of these files, which are given below the top."""
+    def without_file(self, files: Mapping[str, str]) -> Iterator[Ignored]:
+        """Yield the lines that name none of these files: path below the top → whole path."""
         for folder, labels in self.by_folder.items():
             start = f"{folder}/" if folder else ""
-            here = [path[len(start) :] for path in inside if path.startswith(start)]
-            yield from labels.without_file(here)
+            yield from labels.without_file(
+                {path[len(start) :]: at for path, at in files.items() if path.startswith(start)}
+            )
+
+
+class _Label(NamedTuple):
+    """The breed as written, None if there is none, and the labels file that knows but the name."""
+
+    written: str | None
+    named_by: str | None
 
 
 def take_labels(
@@ -156,49 +138,6 @@ def _below(folder: str, inside: str) -> str:
     return inside[len(folder) + 1 :] if folder else inside
 
 
-def read_labels(path: Path) -> Labels:
-    """Return a labels file: a CSV with a header.
-
-    The header names an `id` (or `filename`, `file`, `path`, `image`) and a `breed` (or `label`,
-    `class`) column, as Kaggle's dog-breed-identification and the first doggo wrote them.
-
-    Raises:
-        InputError: it cannot be read, lacks a column, or gives one file two breeds.
-    """
-    try:
-        return parse_labels(path.read_bytes(), str(path))
-    except OSError as error:
-        raise InputError(f"cannot read the labels file {path}: {error}") from error
-
-
-def parse_labels(data: bytes, shown: str, *, alone: bool = True) -> Labels:
-    """Return the labels in the bytes of a CSV.
-
-    Args:
-        shown: what to call it in a message.
-        alone: names count without their folders, and nothing else names a breed.
-
-    Raises:
-        InputError: as `read_labels`.
-    """
-    table: dict[str, str] = {}
-    try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-        id_column, breed_column = _columns(shown, reader.fieldnames or [])
-        for row in reader:
-            written = PurePosixPath((row[id_column] or "").strip())
-            name = written.name if alone else str(written)
-            breed = (row[breed_column] or "").strip()
-            if name and table.setdefault(name, breed) != breed:
-                raise InputError(
-                    f"{shown} line {reader.line_num}: {name!r} has two breeds, "
-                    f"{table[name]!r} and {breed!r}; keep one"
-                )
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read the labels file {shown}: {error}") from error
-    return Labels(table, alone)
-
-
 def labelled(
     file: str,
     root: str,
@@ -215,17 +154,45 @@ def labelled(
         labels: of the files below `root`.
         shown, stored: as in `Found`, for a file that is not a local one.
     """
-    breed, problem = _breed(file, root, labels)
-    return Found(shown or file, breed, problem, stored)
+    place = shown or file
+    inside = posixpath.basename(file) if file == root else file[len(root) + 1 :]
+    label = labels.of(inside, place)
+    if label is None:
+        return Found(place, *_unlabelled(file, root), stored)
+    if label.written is None:
+        return Found(place, None, "the labels file does not name it", stored)
+    return Found(place, *_key(label.written), stored, label.named_by)
 
 
-def _breed(file: str, root: str, labels: LabelsTree) -> tuple[str | None, str | None]:
+def unambiguous(files: Sequence[Found]) -> list[Found]:
+    """Return these files; of several that a labels file names by one name, none has a breed."""
+    places = defaultdict[tuple[str, str], set[str]](set)
+    for found in files:
+        if found.named_by is not None:
+            places[_named(found)].add(found.path)
+    return [
+        replace(found, breed=None, problem=_ambiguous(found, len(places[_named(found)])))
+        if found.named_by is not None and len(places[_named(found)]) > 1
+        else found
+        for found in files
+    ]
+
+
+def _named(found: Found) -> tuple[str, str]:
+    return found.named_by or "", posixpath.basename(found.path)
+
+
+def _ambiguous(found: Found, count: int) -> str:
+    name = posixpath.basename(found.path)
+    return (
+        f"{count} files are called {name}, and {found.named_by} does not say which of them it "
+        f"means: write the path, such as {'/'.join(found.path.split('/')[-2:])}"
+    )
+
+
+def _unlabelled(file: str, root: str) -> tuple[str | None, str | None]:
+    """Return the breed that a file's folders or its name say, or None and why there is none."""
     folder, _, name = file.rpartition("/")
-    written, alone = labels.of(name if file == root else file[len(root) + 1 :])
-    if written is not None:
-        return _key(written)
-    if alone:
-        return None, "the labels file does not name it"
     # A single file is judged by the folder it lies in, as if that had been given.
     known, own = _folder_label(folder, folder if file == root else root)
     return (known, None) if known is not None else _flat_or_new(name, own)
@@ -256,18 +223,6 @@ def flat_label(name: str) -> str | None:
     if not separator or not label or _CAMERA_WORDS.match(label.lower()):
         return None
     return label
-
-
-def _columns(shown: str, header: Sequence[str]) -> tuple[str, str]:
-    lowered = {name.strip().lower(): name for name in header if name}
-    ids = [lowered[name] for name in _ID_COLUMNS if name in lowered]
-    breeds = [lowered[name] for name in _BREED_COLUMNS if name in lowered]
-    if not ids or not breeds:
-        raise InputError(
-            f"the labels file {shown} needs a header with `id` and `breed`; "
-            f"it starts with {', '.join(header) or 'nothing'}"
-        )
-    return ids[0], breeds[0]
 
 
 @lru_cache(maxsize=4096)

@@ -42,7 +42,7 @@ def scan_archive(path: Path, common: LabelsTree | None, scratch: Path | None, re
         shown = f"{path}/{inside}"
         result.files.append(labelled(f"{root}/{inside}", root, labels, shown=shown, stored=stored))
     result.files.extend(misled)
-    result.ignored.extend(labels.without_file(list(files)))
+    result.ignored.extend(labels.without_file({inside: f"{path}/{inside}" for inside in files}))
 
 
 def _listed(

@@ -14,6 +14,7 @@ from typing import TypedDict
 
 from doggo.core.breeds import BREEDS, nearest
 from doggo.core.records import Outcome, QuarantineReason, Source
+from doggo.storage.conflicts import Conflicts
 
 
 @dataclass(slots=True)
@@ -54,7 +55,7 @@ class IntakeReport:
         relabelled: photos of earlier intakes that have another breed now, or are in use again
             after a conflict; by their file, or by their id if none was met.
         near_duplicates: those of `added` that joined a group of the same picture.
-        withdrawn: photos of earlier intakes that this one put into conflict.
+        withdrawn: photos of earlier intakes that this one put into conflict, by their file.
         ignored: what was no candidate at all (hidden, not a picture and not called one, ...).
         new_breeds: breeds outside the 120 known ones.
         is_repeat: whether the files brought nothing new, not even to the quarantine; whoever
@@ -151,12 +152,28 @@ class Tally:
         for line in self._by_photo.get(photo_id, ()):
             line.put_back()
 
-    def report(self) -> IntakeReport:
-        """Return the sum of all that was counted."""
+    @property
+    def in_conflict(self) -> set[str]:
+        """The ids of the photos of which a file is in conflict, or which were withdrawn."""
+        return self._aside.union(
+            photo_id
+            for photo_id, lines in self._by_photo.items()
+            if any(line.outcome is Outcome.CONFLICT for line in lines)
+        )
+
+    def report(self, conflicts: Conflicts) -> IntakeReport:
+        """Return the sum of all that was counted.
+
+        Args:
+            conflicts: of the photos `in_conflict`.
+        """
+        for photo_id, lines in self._by_photo.items():
+            for line in lines:
+                if line.outcome is Outcome.CONFLICT:
+                    line.finding.detail = conflicts.against(photo_id, line.finding.breed or "")
         earlier = sorted(self._aside - self._by_photo.keys())
-        detail = "accepted by an earlier intake, now in conflict"
         report = IntakeReport(
-            withdrawn=[Finding(photo_id, None, "conflict", detail) for photo_id in earlier],
+            withdrawn=[_withdrawn(photo_id, conflicts) for photo_id in earlier],
             ignored=self._ignored,
         )
         for photo_id, finding in self._mended.items():
@@ -187,6 +204,12 @@ class Tally:
         return lines[0].finding
 
 
+def _withdrawn(photo_id: str, conflicts: Conflicts) -> Finding:
+    path, breed = conflicts.file_of(photo_id)
+    detail = f"accepted by an earlier intake; {conflicts.against(photo_id, breed)}"
+    return Finding(path, breed, QuarantineReason.CONFLICT.value, detail)
+
+
 @dataclass(slots=True)
 class _Line:
     finding: Finding
@@ -197,7 +220,7 @@ class _Line:
         if self.outcome in _IN_USE:
             self.outcome = Outcome.CONFLICT
             self.finding.reason = QuarantineReason.CONFLICT.value
-            self.finding.detail = "the same picture is filed under another breed too"
+            self.finding.detail = None
 
     def put_back(self) -> None:
         if self.outcome is Outcome.CONFLICT:

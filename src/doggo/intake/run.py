@@ -19,12 +19,14 @@ from doggo.core.records import Origin
 from doggo.intake.batches import Batch, Batches
 from doggo.intake.facts import Chunk, Fact
 from doggo.intake.found import Found, hash_file
+from doggo.intake.lost import LostPhotos
 from doggo.intake.report import IntakeReport
 from doggo.intake.scan import scan
 from doggo.intake.settle import Settler
 from doggo.intake.walk import Walk
 from doggo.storage.buckets import Bucket, open_bucket
-from doggo.storage.disk import need_disk
+from doggo.storage.conflicts import Conflicts
+from doggo.storage.disk import need_disk, on_one_disk
 from doggo.storage.photos import PhotoStore
 from doggo.storage.shards import expected_bytes
 from doggo.storage.spool import Spool
@@ -85,14 +87,17 @@ def intake(
             raise InputError(message)
         if not store.ledger.has_sources():
             reader.start()  # there will be work: they import while we look around
-        batches = Batches(store, Spool(spool), staging, reader.count)
-        _check_disk(found.files, batches, raw.root)
+        lost = LostPhotos(store, raw)
+        batches = Batches(store, lost, Spool(spool), staging, reader.count)
+        _check_disks(found.files, batches, raw.root, spool)
         walk = Walk(found, overrules=relabel)
-        settler = Settler(store=store, raw=raw, spool=Spool(spool), origin=origin, walk=walk)
+        settler = Settler(
+            store=store, raw=raw, spool=Spool(spool), origin=origin, walk=walk, lost=lost
+        )
         for ignored in found.ignored:
             settler.tally.ignore(ignored.path, ignored.reason)
         _take_in(found.files, batches, reader, settler, progress)
-    return settler.tally.report()
+        return settler.tally.report(Conflicts(store, settler.tally.in_conflict))
 
 
 def _take_in(
@@ -145,23 +150,30 @@ def _read_one_by_one(batch: Batch, batches: Batches) -> Iterator[Answered]:
                 yield single, answer or ()
 
 
-def _check_disk(files: Sequence[Found], batches: Batches, folder: Path) -> None:
-    """Refuse an import that cannot fit, before it fills the disk.
+def _check_disks(files: Sequence[Found], batches: Batches, raw: Path, spool: Path) -> None:
+    """Refuse an import that cannot fit, before it fills a disk.
 
     Only where all of them would not fit are they looked up first: that reads every file.
 
+    Args:
+        raw, spool: where the photos and their pixels are written, which may be two disks.
+
     Raises:
-        StorageError: the disk has less free space than the new photos and their pixels need.
+        StorageError: a disk has less free space than is needed of it for what is new.
     """
     try:
-        _need_disk_for(files, folder)
+        _need_disks_for(files, raw, spool)
     except StorageError:
-        _need_disk_for(list(batches.unknown(files)), folder)
+        _need_disks_for(list(batches.unknown(files)), raw, spool)
 
 
-def _need_disk_for(files: Sequence[Found], folder: Path) -> None:
-    needed = expected_bytes(len(files), DEFAULT_SHORT_SIDE_PX)
+def _need_disks_for(files: Sequence[Found], raw: Path, spool: Path) -> None:
+    photos_bytes, pixels_bytes = 0, expected_bytes(len(files), DEFAULT_SHORT_SIDE_PX)
     for found in files:
         with suppress(OSError):  # the reader will tell
-            needed += found.size_bytes()
-    need_disk(folder, needed, f"{len(files)} photos and their pixels")
+            photos_bytes += found.size_bytes()
+    if on_one_disk(raw, spool):
+        need_disk(raw, photos_bytes + pixels_bytes, f"{len(files)} photos and their pixels")
+    else:
+        need_disk(raw, photos_bytes, f"{len(files)} photos")
+        need_disk(spool, pixels_bytes, f"the pixels of {len(files)} photos")

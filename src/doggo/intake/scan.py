@@ -15,7 +15,8 @@ from urllib.parse import unquote
 
 from doggo.core.errors import InputError, UsageError
 from doggo.intake.found import BucketObject, Ignored, Scan
-from doggo.intake.labels import LabelsTree, labelled, read_labels, take_labels
+from doggo.intake.labels import LabelsTree, labelled, take_labels, unambiguous
+from doggo.intake.labels_file import read_labels
 from doggo.intake.packed import scan_archive
 from doggo.storage.buckets import Bucket, local_folder, open_bucket
 from doggo.storage.members import is_archive
@@ -34,7 +35,8 @@ def scan(
     A file's breed is, in this order: what the nearest labels file above it says (where there is
     one, nothing else counts); the nearest folder above it that names a known breed, up to the
     given path; its own flat name, if that names a known breed; the folder it lies in, as a new
-    breed, unless it is called `train` or the like; its flat name, as a new breed. Hidden files
+    breed, unless it is called `train` or the like; its flat name, as a new breed. A labels file
+    that gives no folder names no file of a name that several have. Hidden files
     and folders, empty folders and what is not a regular file are listed as ignored. A folder
     reached twice, through links or overlapping paths, counts once.
 
@@ -68,6 +70,7 @@ def scan(
             scan_archive(root, common, scratch, result)
         else:
             _scan_folder(root, common, visited, result)
+    result.files = unambiguous(result.files)
     return result
 
 
@@ -87,7 +90,7 @@ def _scan_folder(
     result.ignored.extend(ignored)
     for file in files.values():
         result.files.append(labelled(file, str(root), labels))
-    result.ignored.extend(labels.without_file(list(files)))
+    result.ignored.extend(labels.without_file(files))
 
 
 def _scan_bucket(
@@ -113,7 +116,7 @@ def _scan_bucket(
     for key, found in stored.items():
         file = labelled(f"{root}/{key}", root, labels, shown=f"{url}/{key}", stored=found)
         result.files.append(file)
-    result.ignored.extend(labels.without_file(list(stored)))
+    result.ignored.extend(labels.without_file({key: f"{url}/{key}" for key in stored}))
 
 
 def _read(path: Path) -> bytes:

@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doggo.core.errors import PhotoError, Rejection, StorageError
-from doggo.core.records import Origin, Outcome, Photo, Source
+from doggo.core.records import Origin, Outcome, Photo, QuarantineReason, Source
 from doggo.intake.batches import Batch
 from doggo.intake.decide import Compare, File, Likeness, decide
 from doggo.intake.facts import Chunk, Fact, Picture
 from doggo.intake.found import Found
 from doggo.intake.groups import MAX_HAMMING
+from doggo.intake.lost import LostPhotos
 from doggo.intake.report import Tally
 from doggo.intake.rulings import Decision
 from doggo.intake.walk import Walk
@@ -60,10 +61,18 @@ class Settler:
     """Settles answered batches; `tally` counts what became of their files."""
 
     def __init__(
-        self, *, store: PhotoStore, raw: Bucket, spool: Spool, origin: Origin, walk: Walk
+        self,
+        *,
+        store: PhotoStore,
+        raw: Bucket,
+        spool: Spool,
+        origin: Origin,
+        walk: Walk,
+        lost: LostPhotos,
     ) -> None:
         self.tally = Tally()
         self._walk = walk
+        self._lost = lost
         self._retracted: set[tuple[str, str]] = set()
         self._store = store
         self._raw = raw
@@ -132,7 +141,7 @@ class Settler:
             return
         hashes = [picture.phash for picture, _ in pictures.values()]
         stored = {
-            photo.photo_id: photo
+            photo.photo_id: self._as_it_is(photo)
             for photo in self._store.alike(
                 [*pictures, *(source.photo_id or "" for source in known)], hashes, MAX_HAMMING
             )
@@ -166,6 +175,12 @@ class Settler:
             self._tell_mended(stored[photo_id], photo)
         self.tally.set_aside(decision.set_aside)
 
+    def _as_it_is(self, photo: Photo) -> Photo:
+        """Return a photo out of use if its raw object is gone, which the database does not know."""
+        if photo.photo_id not in self._lost.photo_ids:
+            return photo
+        return replace(photo, quarantine=QuarantineReason.UNREADABLE.value)
+
     def _tell_mended(self, before: Photo, now: Photo) -> None:
         if now.quarantine is None and (now.breed, None) != (before.breed, before.quarantine):
             log.info(
@@ -194,6 +209,7 @@ class Settler:
             self._raw.adopt(photo.raw_key, staged)
         if keep:
             self._raw.sync()
+        self._lost.restored(keep)
 
     def _mark_pixels(self, decision: Decision, pictures: Pictures) -> None:
         places: dict[str, list[Place]] = {chunk.shard: [] for _, chunk in pictures.values()}

@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 
 from doggo.core.errors import StorageError
@@ -138,7 +139,7 @@ class PixelMaker:
                     else [(chunk, answer)]
                 )
                 for part, decoded in answers:
-                    left_out += self._keep(part, decoded)
+                    left_out += self._keep(part, decoded, raw)
                 done += len(chunk.files)
                 progress("preprocess", done, len(missing))
         return left_out
@@ -171,9 +172,9 @@ class PixelMaker:
                 else:
                     yield single, answer
 
-    def _keep(self, chunk: Chunk, decoded: Sequence[Decoded]) -> list[Decoded]:
+    def _keep(self, chunk: Chunk, decoded: Sequence[Decoded], raw: Bucket) -> list[Decoded]:
         """Adopt a decoded shard and take damaged photos out of use; return those left out."""
-        self._remove(chunk, [one for one in decoded if one.damaged])
+        self._remove(chunk, raw, [one for one in decoded if one.damaged])
         left_out = [one for one in decoded if one.reason and not one.damaged]
         for one in left_out:
             log.warning("photo_left_out photo_id=%s reason=%s", one.photo_id, one.reason)
@@ -188,20 +189,23 @@ class PixelMaker:
             self._adopt({shard: places})
         return left_out
 
-    def _remove(self, chunk: Chunk, damaged: Sequence[Decoded]) -> None:
+    def _remove(self, chunk: Chunk, raw: Bucket, damaged: Sequence[Decoded]) -> None:
         if damaged:
             removals = [Removal(one.photo_id, str(one.reason), one.detail) for one in damaged]
-            self._check_bucket(chunk, removals)
+            self._check_bucket(chunk, removals, raw)
             for removal in removals:
                 log.warning(
                     "photo_quarantined photo_id=%s reason=%s", removal.photo_id, removal.reason
                 )
             self._store.remove(removals)
 
-    def _check_bucket(self, chunk: Chunk, removals: Sequence[Removal]) -> None:
-        """Do not take a bucket that is not mounted for photos that are lost."""
+    def _check_bucket(self, chunk: Chunk, removals: Sequence[Removal], raw: Bucket) -> None:
+        """Do not take a bucket that is not mounted, or may not be read, for photos that are lost.
+
+        The photos to decode may all be lost ones: the bucket tells, which then has others.
+        """
         missing = sum(removal.reason == QuarantineReason.UNREADABLE for removal in removals)
-        if missing > max(1, len(chunk.files) // 2):
+        if missing > max(1, len(chunk.files) // 2) and not _has_readable(raw):
             raise StorageError(
                 f"{missing} of {len(chunk.files)} photos are not readable in the raw bucket, such "
                 f"as {chunk.files[0][1]}: check that it is mounted and that its URL is right"
@@ -240,6 +244,13 @@ class PixelMaker:
             return shard.path, live
         path = self._spool.shard_path()
         return path, _repack(shard.path, live, path)
+
+
+def _has_readable(bucket: Bucket) -> bool:
+    try:
+        return any(bucket.read_stored(key) for key in islice(bucket.list(), 1))
+    except StorageError:
+        return False
 
 
 class _DamagedError(Exception):

@@ -19,6 +19,11 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(nearest_folder(path)).free
 
 
+def on_one_disk(one: Path, other: Path) -> bool:
+    """Return whether what is written at two paths, which need not exist, takes the same room."""
+    return nearest_folder(one).stat().st_dev == nearest_folder(other).stat().st_dev
+
+
 def need_disk(path: Path, needed_bytes: int, for_what: str) -> None:
     """Check that `needed_bytes` fit on the disk of `path`.
 

@@ -33,12 +33,6 @@ DAMAGED = frozenset({*(why.value for why in Rejection), QuarantineReason.UNREADA
 Any rejection: until 2026-11 preprocess set photos aside that one short side was too much for.
 """
 
-HOW_TO_SOLVE = (
-    "move or delete the wrong file and run intake on the folder that held it, "
-    "or `doggo intake --relabel` on the right one"
-)
-"""What an owner does about a conflict."""
-
 _UNREAD = "unread:"
 _FIELDS = tuple(field.name for field in fields(Source))
 _ENTRY = sources_table.c
@@ -115,6 +109,29 @@ class Ledger:
                 source = _source(row[:-1])
                 found[source.source_sha256, source.breed] = source
         return found
+
+    def kept_as(self, hashes: Collection[str]) -> dict[tuple[str, str], tuple[str, str]]:
+        """Return the photos in use that files with these hashes became: id and raw key of each.
+
+        By (source_sha256, breed). Duplicates of a photo are left out: its file is the one that
+        can restore it.
+        """
+        photo = photos_table.c
+        itself = and_(
+            photo.photo_id == _ENTRY.photo_id, photo.source_sha256 == _ENTRY.source_sha256
+        )
+        query = (
+            select(_ENTRY.source_sha256, _ENTRY.breed, photo.photo_id, photo.raw_key)
+            .join(photos_table, itself)
+            .where(
+                _ENTRY.source_sha256.in_(VALUES),
+                _ENTRY.outcome.in_((Outcome.ADDED.value, Outcome.EXACT_DUPLICATE.value)),
+                photo.quarantine.is_(None),
+            )
+        )
+        with transaction(self._engine) as connection:
+            rows = connection.execute(query, values_of(hashes)).all()
+        return {(sha256, breed): (photo_id, key) for sha256, breed, photo_id, key in rows}
 
     def quarantined(self) -> list[Source]:
         """Return every source that was set aside, by reason and path: the quarantine table."""

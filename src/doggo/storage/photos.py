@@ -23,7 +23,7 @@ from doggo.core.os_errors import explain_os_error
 from doggo.core.records import Origin, Outcome, Photo, QuarantineReason, Source, Split
 from doggo.storage import ledger
 from doggo.storage.database import VALUES, photos_table, transaction, values_of
-from doggo.storage.ledger import HOW_TO_SOLVE, Ledger
+from doggo.storage.ledger import Ledger
 from doggo.vision.perceptual import bands
 
 _FIELDS = tuple(field.name for field in fields(Photo))
@@ -36,6 +36,7 @@ _NEAR_BY_BAND = [
     select(column, photos_table.c.phash, photos_table.c.group_id).where(column.in_(VALUES))
     for column in _BAND_COLUMNS
 ]
+_GROUPS_OF_MEMBERS = select(photos_table.c.photo_id, photos_table.c.group_id)
 _MEMBERS = select(*_COLUMNS).where(photos_table.c.group_id.in_(VALUES))
 
 
@@ -144,7 +145,7 @@ class PhotoStore:
             if restored:
                 _restore(connection, restored)
             ledger.enter(connection, sources)
-            aside = QuarantineReason.CONFLICT.value, f"filed under two breeds: {HOW_TO_SOLVE}"
+            aside = QuarantineReason.CONFLICT.value, "filed under two breeds"
             for photo_id in sorted(set_aside):
                 _set_aside(connection, Outcome.CONFLICT, Removal(photo_id, *aside))
 
@@ -162,6 +163,14 @@ class PhotoStore:
                 query.order_by(photos_table.c.breed, photos_table.c.photo_id)
             ).all()
         return [_photo(row) for row in rows]
+
+    def groups(self, photo_ids: Collection[str]) -> dict[str, str]:
+        """Return the group of each of these photos, and of all others in those groups, by id."""
+        with transaction(self.engine) as connection:
+            groups = connection.execute(_GROUPS, values_of(photo_ids)).scalars().all()
+            members = _GROUPS_OF_MEMBERS.where(photos_table.c.group_id.in_(VALUES))
+            rows = connection.execute(members, values_of(set(groups))).all()
+        return {row.photo_id: row.group_id for row in rows}
 
     def reasons(self) -> dict[str, str]:
         """Return why each photo that is out of use is, by photo_id."""

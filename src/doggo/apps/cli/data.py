@@ -67,14 +67,18 @@ def intake(
 def quarantine(new: New = False, json: Json = False) -> None:
     """List the files that intake set aside, each with its reason."""
     from doggo import wiring
+    from doggo.core.records import Outcome
+    from doggo.storage.conflicts import HOW_TO_SOLVE, explained
 
     with wiring.open_stores(new=new, write=False) as stores:
-        aside = stores.photos.ledger.quarantined()
+        aside = explained(stores.photos, stores.photos.ledger.quarantined())
     if json:
         result_json([asdict(source) for source in aside])
     elif aside:
         rows = [(item.reason, item.breed, item.path, item.detail or "") for item in aside]
         result(table(["reason", "breed", "file", "detail"], rows))
+        if any(item.outcome is Outcome.CONFLICT for item in aside):
+            say(HOW_TO_SOLVE)
     else:
         say("nothing is set aside")
 
