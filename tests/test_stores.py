@@ -65,4 +65,4 @@ def test_commands_that_start_and_end_at_once_do_not_disturb_one_another(tmp_path
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(command, range(400)))
-    assert not [place for place in (tmp_path / "work").iterdir() if place.is_dir()]
+    assert not list((tmp_path / "work").iterdir())

@@ -80,7 +80,8 @@ def work_folder(stores: Stores) -> Iterator[Path]:
     """
     parent = stores.home / "work"
     parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(parent / _LOCK):  # nobody looks between the making of a folder and its lock
+    # Nobody looks between the making of a folder and its lock.
+    with FileLock(stores.home / ".work.lock"):
         _remove_left(parent)
         folder = Path(tempfile.mkdtemp(dir=parent))
         lock = FileLock(folder / _LOCK)
