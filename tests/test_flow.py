@@ -50,6 +50,16 @@ def test_the_seed_of_the_first_split_stays(tmp_path: Path) -> None:
     assert flow.prepare(stores, seed=8).manifest == made
 
 
+def test_a_dataset_is_as_large_as_its_model_needs_and_never_shrinks(tmp_path: Path) -> None:
+    stores = open_stores(tmp_path / "home")
+    assert flow.short_side_for(stores, "efficientnet_lite0") == 256
+    assert flow.short_side_for(stores, "efficientnet_lite2") == 292
+    flow.take_in(stores, [drawn_folder(tmp_path / "photos")])
+    flow.prepare(stores, short_side_px=272)
+    assert flow.short_side_for(stores, "efficientnet_lite0") == 272
+    assert flow.short_side_for(stores, "efficientnet_lite2") == 292
+
+
 def test_two_folders_of_one_name_have_two_reports(tmp_path: Path) -> None:
     stores = open_stores(tmp_path / "home")
     register(stores.bundles, make_bundle(tmp_path / "bundle"), metrics={})

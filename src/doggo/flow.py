@@ -73,7 +73,7 @@ def run(
         with watch.stage("preprocess"):
             prepared = prepare(
                 stores,
-                short_side_px=_short_side_px(stores, config.model),
+                short_side_px=short_side_for(stores, config.model),
                 stanford_lists=stanford_lists,
                 seed=seed,
                 progress=telling,
@@ -173,10 +173,14 @@ def _newest(stores: Stores) -> Manifest | None:
         return None
 
 
-def _short_side_px(stores: Stores, model: str) -> int:
-    """Return what the model needs, but not less than the dataset has for another one.
+def short_side_for(stores: Stores, model: str) -> int:
+    """Return the short side, px, of a dataset that a model needs.
 
-    To go back and forth would decode every photo each time.
+    It is not less than the dataset has for another model: to go back and forth would decode
+    every photo each time.
+
+    Raises:
+        UsageError: there is no such model.
     """
     from doggo.nets.names import resize_px
 
