@@ -115,8 +115,8 @@ def large_files() -> dict[str, bytes]:
         "WebP 12 MP": encoded(phone, "WEBP", quality=60, method=0),
         "AVIF 12 MP": encoded(phone, "AVIF", quality=60, speed=10),
         "HEIC 3 MP": encoded(scene(2016, 1512), "HEIF", quality=50),
-        "GIF 13 MP": encoded(scene(4160, 3120).quantize(255, Image.Quantize.FASTOCTREE), "GIF"),
-        "TIFF 13 MP": encoded(scene(4160, 3120), "TIFF", compression="jpeg", quality=60),
+        "GIF 11 MP": encoded(scene(3800, 2850).quantize(255, Image.Quantize.FASTOCTREE), "GIF"),
+        "TIFF 12 MP": encoded(scene(4000, 3000), "TIFF", compression="jpeg", quality=60),
     }
 
 

@@ -245,8 +245,8 @@ def _gif_header(data: bytes) -> Header:
         height_px=height_px,
         bytes_per_pixel=5.0,
         # Most of it goes into the PNG that intake keeps, also of a TIFF. Both as in a slow hour of
-        # a shared machine (68 and 65 ns a pixel; 37 and 43 in a quick one, November 2026).
-        decode_s=len(data) * 10e-9 + width_px * height_px * 72e-9,
+        # a shared machine (up to 77 and 70 ns a pixel; 37 and 43 in a quick one, November 2026).
+        decode_s=len(data) * 10e-9 + width_px * height_px * 90e-9,
     )
 
 
@@ -281,7 +281,7 @@ def _tiff_header(data: bytes) -> Header:
         # Pillow turns TIFFs upright itself: `orientation` stays 1. The picture and beside it
         # either one decoded part or the copy that is stored as PNG.
         bytes_per_pixel=4.0 + max(4.5, info.part_bytes / max(1, width_px * height_px)),
-        decode_s=len(data) * 20e-9 + width_px * height_px * 72e-9,
+        decode_s=len(data) * 20e-9 + width_px * height_px * 80e-9,
     )
 
 
